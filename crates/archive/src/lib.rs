@@ -1,0 +1,63 @@
+//! The encrypted result archive: write it, read it.
+//!
+//! It knows no chain, no network, no path, no clock: only `Read`, `Write` and `Seek`, and memory that does not grow with
+//! the size of a result. It does not know what a receipt says either; `receipt.json` is opaque bytes here.
+//! Formats and rules (A1, A2, …): `docs/spec/archive.md`.
+//!
+//! ```
+//! use iexec_archive::{Archive, Encryptor, PrivateKey};
+//! use std::io::Cursor;
+//!
+//! let beneficiary = PrivateKey::generate(2048)?;
+//! let mut writer = Encryptor::new(&beneficiary.public_key()?, &mut rand::rng(), Cursor::new(Vec::new()))?;
+//! writer.add_file("my-result.txt", &b"Hello, world!"[..])?;
+//! let sealed = writer.finish(|sealed| format!("{{\"tree\":\"{}\"}}", sealed.tree).into_bytes())?;
+//!
+//! let mut archive = Archive::open(sealed)?;
+//! let mut results_zip = Vec::new();
+//! archive.decrypt(&beneficiary, &mut results_zip)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod body;
+mod digest;
+mod key;
+mod name;
+mod open;
+mod pem;
+mod plain;
+mod seal;
+mod tree;
+mod zip;
+
+pub use digest::EntryDigest;
+pub use key::{KeyError, PrivateKey, PublicKey};
+pub use name::NameError;
+pub use open::{Archive, Layout, OpenError, tree_of_zip};
+pub use plain::{PlainWriter, write_plain};
+pub use seal::{ArchiveWriter, Encryptor, SealError, Sealed};
+pub use tree::{Tree, TreeError, TreeHash};
+pub use zip::ZipError;
+
+/// Largest receipt, in bytes (A14).
+pub const MAX_RECEIPT_SIZE: usize = 64 * 1024;
+/// Largest wrapped-key entry, in bytes (A11).
+pub const MAX_KEY_ENTRY_SIZE: usize = 4096;
+/// Most entries, at the outer level, of an encrypted archive (A11).
+pub const MAX_SEALED_ENTRIES: usize = 64;
+/// Most files and folders in one result, and most entries in a plain archive (A11).
+pub const MAX_FILES: usize = 100_000;
+/// Longest name of an entry, in bytes of UTF-8 (A12).
+pub const MAX_NAME_SIZE: usize = 1024;
+
+/// The encrypted body, layouts B and C.
+pub const BODY_ENTRY: &str = "iexec_out.zip.aes";
+/// The wrapped data key, layouts B and C.
+pub const KEY_ENTRY: &str = "aes-key.rsa";
+/// The receipt, any layout.
+pub const RECEIPT_ENTRY: &str = "receipt.json";
+/// The encrypted body, layout A.
+pub(crate) const BODY_ENTRY_A: &str = "iexec_out/result.zip.aes";
+/// The wrapped data key, layout A.
+pub(crate) const KEY_ENTRY_A: &str = "iexec_out/encrypted_key";

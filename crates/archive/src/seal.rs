@@ -1,0 +1,121 @@
+//! Writes an encrypted archive, layout C, in one pass: files → inner zip → AES-256-CBC → outer zip (A1–A3).
+//! Not the receipt's content: the caller makes it from [`Sealed`].
+
+use crate::body::{BLOCK, CbcWriter};
+use crate::key::{KeyError, PublicKey};
+use crate::tree::{Tree, TreeError, TreeHash};
+use crate::zip::{StoredEntry, ZipWriter};
+use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY};
+use rand_core::CryptoRng;
+use std::io::{self, Read, Seek, Write};
+use zeroize::Zeroizing;
+
+/// Why an archive could not be written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// A file or folder that cannot be in an archive.
+    #[error("archive: {0}")]
+    Tree(#[from] TreeError),
+    /// A file of the result could not be read.
+    #[error("archive: reading {name:?}: {source}")]
+    Content {
+        /// The file's path in the archive.
+        name: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The archive could not be written.
+    #[error("archive: writing: {0}")]
+    Write(#[source] io::Error),
+    /// The data key could not be wrapped.
+    #[error("archive: {0}")]
+    Key(#[from] KeyError),
+    /// The receipt is empty or longer than 64 KiB (A14).
+    #[error("archive: the receipt has {0} bytes, expected 1 to {MAX_RECEIPT_SIZE}")]
+    Receipt(usize),
+    /// A plain archive that would read as an encrypted one (A9).
+    #[error("archive: a plain archive may not hold {0:?} at its root, a name of encrypted archives")]
+    Reserved(String),
+}
+
+/// What an encrypted archive amounts to: the facts that a receipt signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealed {
+    /// Every entry of the outer zip written so far, in its order: all but the receipt.
+    pub entries: Vec<EntryDigest>,
+    /// Hash over the files inside (A20).
+    pub tree: TreeHash,
+    /// Id of the key that opens it: [`PublicKey::key_id`].
+    pub recipient: [u8; 32],
+}
+
+/// Another name for [`Encryptor`]: what it is once made.
+pub type ArchiveWriter<W> = Encryptor<W>;
+
+/// An encrypted archive being written. Plaintext goes in and cannot be had back.
+pub struct Encryptor<W: Write> {
+    inner: ZipWriter<CbcWriter<StoredEntry<W>>>,
+    tree: Tree,
+    key_entry: EntryDigest,
+    recipient: [u8; 32],
+}
+
+impl<W: Write + Seek> Encryptor<W> {
+    /// Draws a data key and an IV, and writes the data key wrapped to `recipient`. `out` must be where the archive starts.
+    pub fn new(recipient: &PublicKey, rng: &mut impl CryptoRng, out: W) -> Result<Self, SealError> {
+        let mut data_key = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *data_key);
+        let mut iv = [0; BLOCK];
+        rng.fill_bytes(&mut iv);
+        let wrapped = recipient.wrap(&data_key)?;
+        let mut outer = ZipWriter::new(out);
+        let key_entry = outer.add_stored(KEY_ENTRY, &wrapped).map_err(SealError::Write)?;
+        let mut body = outer.begin_stored(BODY_ENTRY).map_err(SealError::Write)?;
+        body.write_all(&iv).map_err(SealError::Write)?;
+        let inner = ZipWriter::new(CbcWriter::new(&data_key, &iv, body));
+        Ok(Self { inner, tree: Tree::default(), key_entry, recipient: recipient.key_id() })
+    }
+
+    /// Adds a file of any size. Files in the same order give the same plaintext bytes.
+    pub fn add_file(&mut self, name: &str, content: impl Read) -> Result<EntryDigest, SealError> {
+        add_file(&mut self.inner, &mut self.tree, name, content)
+    }
+
+    /// Adds a folder; only empty ones need it.
+    pub fn add_directory(&mut self, path: &str) -> Result<(), SealError> {
+        add_directory(&mut self.inner, &mut self.tree, path)
+    }
+
+    /// Ends the body, asks `receipt` for the receipt's bytes (1 to 65,536), writes them as `receipt.json` and ends the file.
+    pub fn finish(self, receipt: impl FnOnce(&Sealed) -> Vec<u8>) -> Result<W, SealError> {
+        let body = self.inner.finish().and_then(CbcWriter::finish).map_err(SealError::Write)?;
+        let (mut outer, body_entry) = body.finish().map_err(SealError::Write)?;
+        let entries = vec![self.key_entry, body_entry];
+        let sealed = Sealed { entries, tree: self.tree.hash(), recipient: self.recipient };
+        let receipt = receipt(&sealed);
+        if receipt.is_empty() || receipt.len() > MAX_RECEIPT_SIZE {
+            return Err(SealError::Receipt(receipt.len()));
+        }
+        outer.add_stored(RECEIPT_ENTRY, &receipt).map_err(SealError::Write)?;
+        outer.finish().map_err(SealError::Write)
+    }
+}
+
+pub(crate) fn add_file<W: Write>(
+    zip: &mut ZipWriter<W>,
+    tree: &mut Tree,
+    name: &str,
+    content: impl Read,
+) -> Result<EntryDigest, SealError> {
+    tree.check_new(name)?;
+    let digest = zip.add_file(name, content)?;
+    tree.add_file(&digest)?;
+    Ok(digest)
+}
+
+pub(crate) fn add_directory<W: Write>(zip: &mut ZipWriter<W>, tree: &mut Tree, path: &str) -> Result<(), SealError> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    tree.add_directory(path)?;
+    zip.add_directory(path).map_err(SealError::Write)
+}

@@ -1,0 +1,346 @@
+//! Reads a zip file's directory. The directory and the entries' own headers must say the same, and the entries must fill
+//! the file without gap or overlap: there is then only one way to read it (A10).
+
+use super::record::{Fields, widen};
+use super::{
+    CENTRAL_SIGNATURE, CENTRAL_SIZE, DEFLATED, DESCRIPTOR_SIGNATURE, END_SIGNATURE, END_SIZE, END64_SIGNATURE,
+    END64_SIZE, FLAG_DESCRIPTOR, FLAGS_KNOWN, IN_ZIP64, LOCAL_SIGNATURE, LOCAL_SIZE, LOCATOR64_SIGNATURE,
+    LOCATOR64_SIZE, STORED, ZipError,
+};
+use crate::name;
+use std::collections::HashSet;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Largest central directory read, bytes (A11).
+const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
+
+/// One entry of the directory, checked against the entry's own header.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Path; a folder's ends in `/`.
+    pub(crate) name: String,
+    /// Uncompressed size, bytes.
+    pub(crate) size: u64,
+    flags: u16,
+    pub(super) method: u16,
+    time_and_date: u32,
+    pub(super) crc: u32,
+    pub(super) packed: u64,
+    /// Offset of the local header.
+    offset: u64,
+    /// Offset of the data.
+    pub(super) start: u64,
+}
+
+impl Entry {
+    pub(crate) fn is_directory(&self) -> bool {
+        self.name.ends_with('/')
+    }
+}
+
+/// Where the central directory is.
+struct Directory {
+    offset: u64,
+    size: u64,
+    count: u64,
+}
+
+/// Reads and checks the directory and every entry's header; the entries in the order of their bytes.
+pub(super) fn read(input: &mut (impl Read + Seek)) -> Result<Vec<Entry>, ZipError> {
+    let directory = find_directory(input)?;
+    let limit = crate::MAX_FILES as u64;
+    if directory.count > limit {
+        return Err(ZipError::TooMany { found: directory.count, limit });
+    }
+    let mut entries = read_directory(input, &directory)?;
+    refuse_duplicates(&entries)?;
+    entries.sort_by_key(|entry| entry.offset);
+    let mut end = 0;
+    for entry in &mut entries {
+        if entry.offset != end {
+            return Err(damaged("a gap or an overlap between entries", end));
+        }
+        end = read_local(input, entry)?;
+    }
+    if end == directory.offset {
+        Ok(entries)
+    } else {
+        Err(damaged("a gap or an overlap before the central directory", end))
+    }
+}
+
+/// Reads the end record, which must be the file's last 22 bytes, and its zip64 form where it points there.
+fn find_directory(input: &mut (impl Read + Seek)) -> Result<Directory, ZipError> {
+    let length = input.seek(SeekFrom::End(0))?;
+    let at = length.checked_sub(END_SIZE as u64).ok_or(damaged("no end record, the file is too short", 0))?;
+    let bytes: [u8; END_SIZE] = read_at(input, at)?;
+    let mut fields = Fields(&bytes);
+    if fields.u32() != END_SIGNATURE {
+        return Err(damaged("no end record, or bytes behind it,", at));
+    }
+    let disks = fields.u32();
+    let (count_here, count) = (fields.u16(), fields.u16());
+    let (size, offset) = (fields.u32(), fields.u32());
+    if disks != 0 || count_here != count || fields.u16() != 0 {
+        return Err(damaged("a split file or a comment", at));
+    }
+    let (directory, end) = if count == u16::MAX || size == IN_ZIP64 || offset == IN_ZIP64 {
+        find_directory64(input, at)?
+    } else {
+        (Directory { offset: offset.into(), size: size.into(), count: count.into() }, at)
+    };
+    let agrees = |wide: u64, short: u64, mark: u64| short == mark || short == wide;
+    let sound = directory.offset.checked_add(directory.size) == Some(end)
+        && agrees(directory.count, count.into(), u16::MAX.into())
+        && agrees(directory.size, size.into(), IN_ZIP64.into())
+        && agrees(directory.offset, offset.into(), IN_ZIP64.into());
+    if sound { Ok(directory) } else { Err(damaged("a central directory that does not end at the end record", at)) }
+}
+
+/// Reads the zip64 locator in front of the end record at `end`, and the record that it names.
+fn find_directory64(input: &mut (impl Read + Seek), end: u64) -> Result<(Directory, u64), ZipError> {
+    let missing = || damaged("no zip64 end record", end);
+    let locator_at = end.checked_sub(LOCATOR64_SIZE as u64).ok_or_else(missing)?;
+    let record_at = locator_at.checked_sub(END64_SIZE as u64).ok_or_else(missing)?;
+    let locator: [u8; LOCATOR64_SIZE] = read_at(input, locator_at)?;
+    let mut fields = Fields(&locator);
+    if (fields.u32(), fields.u32(), fields.u64(), fields.u32()) != (LOCATOR64_SIGNATURE, 0, record_at, 1) {
+        return Err(missing());
+    }
+    let record: [u8; END64_SIZE] = read_at(input, record_at)?;
+    let mut fields = Fields(&record);
+    if (fields.u32(), fields.u64()) != (END64_SIGNATURE, END64_SIZE as u64 - 12) {
+        return Err(missing());
+    }
+    let (_versions, disks) = (fields.u32(), fields.u64());
+    let (count_here, count, size, offset) = (fields.u64(), fields.u64(), fields.u64(), fields.u64());
+    if disks != 0 || count_here != count {
+        return Err(damaged("a split file", record_at));
+    }
+    Ok((Directory { offset, size, count }, record_at))
+}
+
+fn read_directory(input: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<Entry>, ZipError> {
+    if directory.size > MAX_DIRECTORY {
+        return Err(damaged("a central directory of more than 16 MiB", directory.offset));
+    }
+    input.seek(SeekFrom::Start(directory.offset))?;
+    let mut bytes = Vec::new();
+    input.take(directory.size).read_to_end(&mut bytes)?;
+    let mut fields = Fields(&bytes);
+    let mut entries = Vec::new();
+    while !fields.0.is_empty() {
+        let at = directory.offset + (bytes.len() - fields.0.len()) as u64;
+        entries.push(read_central(&mut fields, at)?);
+    }
+    if entries.len() as u64 == directory.count {
+        Ok(entries)
+    } else {
+        Err(damaged("a central directory with another number of entries than its end record says", directory.offset))
+    }
+}
+
+/// Reads one central header (4.3.12) found at offset `at`.
+fn read_central(fields: &mut Fields<'_>, at: u64) -> Result<Entry, ZipError> {
+    let cut = || damaged("a cut or malformed central header", at);
+    let mut fixed = Fields(fields.take(CENTRAL_SIZE).ok_or_else(cut)?);
+    if fixed.u32() != CENTRAL_SIGNATURE {
+        return Err(cut());
+    }
+    let _versions = fixed.u32();
+    let (flags, method, time_and_date, crc) = (fixed.u16(), fixed.u16(), fixed.u32(), fixed.u32());
+    let (packed, size) = (fixed.u32(), fixed.u32());
+    let (name_size, extra_size, comment_size, disk) = (fixed.u16(), fixed.u16(), fixed.u16(), fixed.u16());
+    let (_internal, _external, offset) = (fixed.u16(), fixed.u32(), fixed.u32());
+    let name = fields.take(name_size.into()).ok_or_else(cut)?;
+    let extra = fields.take(extra_size.into()).ok_or_else(cut)?;
+    let [size, packed, offset] = widen(extra, [size, packed, offset]).ok_or_else(cut)?;
+    if comment_size != 0 || disk != 0 {
+        return Err(damaged("an entry's comment or another disk", at));
+    }
+    let name = std::str::from_utf8(name).map_err(|_| damaged("an entry's name that is not UTF-8", at))?;
+    name::check(name.strip_suffix('/').unwrap_or(name))?;
+    let entry = Entry { name: name.to_owned(), size, flags, method, time_and_date, crc, packed, offset, start: 0 };
+    check_supported(&entry)?;
+    Ok(entry)
+}
+
+fn check_supported(entry: &Entry) -> Result<(), ZipError> {
+    let unsupported = |what| Err(ZipError::Unsupported { name: name::shorten(&entry.name), what });
+    if entry.flags & 1 != 0 {
+        return unsupported("zip's own encryption");
+    }
+    if entry.flags & !FLAGS_KNOWN != 0 {
+        return unsupported("an unknown flag");
+    }
+    match entry.method {
+        STORED if entry.packed != entry.size => unsupported("no compression, yet two different sizes"),
+        STORED | DEFLATED if entry.is_directory() && entry.size != 0 => unsupported("a folder with content"),
+        STORED | DEFLATED => Ok(()),
+        _ => unsupported("a compression other than deflate"),
+    }
+}
+
+/// Checks an entry's own header and descriptor, sets `start`, and returns the offset of the entry's end.
+fn read_local(input: &mut (impl Read + Seek), entry: &mut Entry) -> Result<u64, ZipError> {
+    let cut = || damaged("a cut or malformed entry header", entry.offset);
+    let bytes: [u8; LOCAL_SIZE] = read_at(input, entry.offset)?;
+    let mut fixed = Fields(&bytes);
+    if fixed.u32() != LOCAL_SIGNATURE {
+        return Err(cut());
+    }
+    let _version = fixed.u16();
+    let (flags, method, time_and_date, crc) = (fixed.u16(), fixed.u16(), fixed.u32(), fixed.u32());
+    let (packed, size) = (fixed.u32(), fixed.u32());
+    let (name_size, extra_size) = (usize::from(fixed.u16()), usize::from(fixed.u16()));
+    // At most 2 × 64 KiB by the fields' width.
+    let mut rest = vec![0; name_size + extra_size];
+    input.read_exact(&mut rest).map_err(|error| at_end(error, entry.offset))?;
+    let (name, extra) = rest.split_at(name_size);
+    if name != entry.name.as_bytes() {
+        return Err(damaged("an entry whose name is not the directory's", entry.offset));
+    }
+    let zip64 = packed == IN_ZIP64 || size == IN_ZIP64;
+    let [size, packed, _] = widen(extra, [size, packed, 0]).ok_or_else(cut)?;
+    same(entry, "flags", flags.into(), entry.flags.into())?;
+    same(entry, "method", method.into(), entry.method.into())?;
+    same(entry, "time", time_and_date.into(), entry.time_and_date.into())?;
+    let behind = flags & FLAG_DESCRIPTOR != 0;
+    for (field, local, central) in [
+        ("CRC-32", crc.into(), entry.crc.into()),
+        ("compressed size", packed, entry.packed),
+        ("size", size, entry.size),
+    ] {
+        // With a descriptor the header says 0, or already the truth.
+        if !(behind && local == 0) {
+            same(entry, field, local, central)?;
+        }
+    }
+    entry.start = entry.offset + (LOCAL_SIZE + name_size + extra_size) as u64;
+    let end = entry.start.checked_add(entry.packed).ok_or_else(cut)?;
+    if behind { read_descriptor(input, entry, end, zip64) } else { Ok(end) }
+}
+
+/// Checks the data descriptor (4.3.9) at `at`, with its signature or without, and returns its end.
+fn read_descriptor(input: &mut (impl Read + Seek), entry: &Entry, at: u64, zip64: bool) -> Result<u64, ZipError> {
+    let signature = u32::from_le_bytes(read_at(input, at)?) == DESCRIPTOR_SIGNATURE;
+    let at = if signature { at + 4 } else { at };
+    let (crc, packed, size, end) = if zip64 {
+        let bytes: [u8; 20] = read_at(input, at)?;
+        let mut fields = Fields(&bytes);
+        (fields.u32(), fields.u64(), fields.u64(), at + 20)
+    } else {
+        let bytes: [u8; 12] = read_at(input, at)?;
+        let mut fields = Fields(&bytes);
+        (fields.u32(), fields.u32().into(), fields.u32().into(), at + 12)
+    };
+    same(entry, "CRC-32", crc.into(), entry.crc.into())?;
+    same(entry, "compressed size", packed, entry.packed)?;
+    same(entry, "size", size, entry.size)?;
+    Ok(end)
+}
+
+fn same(entry: &Entry, field: &'static str, local: u64, central: u64) -> Result<(), ZipError> {
+    if local == central {
+        return Ok(());
+    }
+    Err(ZipError::Mismatch { name: name::shorten(&entry.name), field, local, central })
+}
+
+fn refuse_duplicates(entries: &[Entry]) -> Result<(), ZipError> {
+    let mut seen = HashSet::with_capacity(entries.len());
+    for entry in entries {
+        if !seen.insert(entry.name.strip_suffix('/').unwrap_or(&entry.name)) {
+            return Err(ZipError::Duplicate(name::shorten(&entry.name)));
+        }
+    }
+    Ok(())
+}
+
+fn read_at<const N: usize>(input: &mut (impl Read + Seek), at: u64) -> Result<[u8; N], ZipError> {
+    let mut bytes = [0; N];
+    input.seek(SeekFrom::Start(at))?;
+    input.read_exact(&mut bytes).map_err(|error| at_end(error, at))?;
+    Ok(bytes)
+}
+
+/// A read that met the file's end is the file's fault, not the reader's.
+fn at_end(error: io::Error, at: u64) -> ZipError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged("the file's end inside a record", at),
+        _ => ZipError::Io(error),
+    }
+}
+
+fn damaged(what: &'static str, at: u64) -> ZipError {
+    ZipError::Damaged { what, at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Header, MODE_FILE, end_records};
+    use super::{Fields, find_directory, read_central, read_local};
+    use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+    const GIB: u64 = 1 << 30;
+
+    fn header(packed: u64, size: u64, offset: u64) -> Header<'static> {
+        Header { name: "a", flags: 0, method: 8, crc: 7, packed, size, offset, mode: MODE_FILE }
+    }
+
+    #[test]
+    fn numbers_beyond_4_gib_come_back_from_the_headers() {
+        let edge = u64::from(u32::MAX);
+        for [packed, size, offset] in
+            [[1, 5 * GIB, 2], [5 * GIB, 6 * GIB, 7 * GIB], [edge, edge, edge], [1, 2, 5 * GIB]]
+        {
+            let bytes = header(packed, size, offset).central();
+            let entry = read_central(&mut Fields(&bytes), 0).unwrap();
+            assert_eq!((entry.packed, entry.size, entry.offset), (packed, size, offset));
+        }
+    }
+
+    #[test]
+    fn an_entry_of_5_gib_says_so_in_its_own_header() {
+        let header = header(5 * GIB, 6 * GIB, 0);
+        let mut entry = read_central(&mut Fields(&header.central()), 0).unwrap();
+        let end = read_local(&mut Cursor::new(header.local(true)), &mut entry).unwrap();
+        assert_eq!(end, entry.start + 5 * GIB);
+    }
+
+    /// A file of which only the last bytes exist.
+    struct Tail {
+        position: u64,
+        start: u64,
+        bytes: Vec<u8>,
+    }
+
+    impl Read for Tail {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let at = usize::try_from(self.position - self.start).unwrap();
+            let count = (&self.bytes[at..]).read(buffer)?;
+            self.position += count as u64;
+            Ok(count)
+        }
+    }
+
+    impl Seek for Tail {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.position = match to {
+                SeekFrom::Start(at) => at,
+                SeekFrom::End(back) => (self.start + self.bytes.len() as u64).checked_add_signed(back).unwrap(),
+                SeekFrom::Current(by) => self.position.checked_add_signed(by).unwrap(),
+            };
+            Ok(self.position)
+        }
+    }
+
+    #[test]
+    fn a_directory_beyond_4_gib_is_found() {
+        for (count, offset, size) in [(1, 5 * GIB, 100), (70_000, 3, 100), (65_535, 3, 100), (1, 3, 100)] {
+            let bytes = [vec![0; 100], end_records(count, offset, size)].concat();
+            let found = find_directory(&mut Tail { position: 0, start: offset, bytes }).unwrap();
+            assert_eq!((found.count, found.offset, found.size), (count, offset, size));
+        }
+    }
+}
