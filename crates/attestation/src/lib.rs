@@ -1,0 +1,1 @@
+//! Evidence to verified claims to policy (RATS, RFC 9334)

@@ -1,0 +1,3 @@
+//! The command of requesters, beneficiaries and developers
+
+fn main() {}

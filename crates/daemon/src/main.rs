@@ -1,0 +1,3 @@
+//! The operators' command: runs any service, or a whole local network
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The measured program: opens its session, runs the app, digests, signs and encrypts
+
+fn main() {}

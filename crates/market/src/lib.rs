@@ -1,0 +1,1 @@
+//! The order book, between those who sell and those who ask

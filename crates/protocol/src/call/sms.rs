@@ -1,0 +1,191 @@
+//! Calls to the Secret Management Service (iExec SMS REST API), and the two steps of a session.
+
+use alloy_primitives::{Address, B256};
+use http::{Method, Request, Response};
+use serde::{Deserialize, Serialize};
+
+use super::{Call, CallError, bare, exists, json, success, success_json, text};
+use crate::{
+    authorization::WorkerpoolAuthorization,
+    evidence::{Evidence, Nonce},
+    id::TaskId,
+    key::Signature,
+    session::SealedSession,
+};
+
+/// Which secret: each kind has its path, its owner and its challenge (see [`crate::secret`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretId {
+    /// A wallet's own secret, such as a beneficiary's public key.
+    Web2 {
+        /// The wallet.
+        owner: Address,
+        /// Its name.
+        name: String,
+    },
+    /// A dataset's key.
+    Web3 {
+        /// The dataset contract.
+        asset: Address,
+    },
+    /// The app developer's secret.
+    App {
+        /// The app contract.
+        app: Address,
+    },
+    /// A requester's secret.
+    Requester {
+        /// The wallet.
+        requester: Address,
+        /// Its key.
+        key: String,
+    },
+}
+
+impl SecretId {
+    /// Path and query on the SMS.
+    pub fn path(&self) -> String {
+        match self {
+            Self::Web2 { owner, name } => format!("/secrets/web2?ownerAddress={owner}&secretName={name}"),
+            Self::Web3 { asset } => format!("/secrets/web3?secretAddress={asset}"),
+            Self::App { app } => format!("/apps/{app}/secrets"),
+            Self::Requester { requester, key } => format!("/requesters/{requester}/secrets/{key}"),
+        }
+    }
+
+    /// What its owner signs to set it to `value`.
+    pub fn challenge(&self, value: &str) -> B256 {
+        use crate::secret;
+        match self {
+            Self::Web2 { owner, name } => secret::web2_challenge(*owner, name, value),
+            Self::Web3 { asset } => secret::web3_challenge(*asset, value),
+            Self::App { app } => secret::app_challenge(*app, value),
+            Self::Requester { requester, key } => secret::requester_challenge(*requester, key, value),
+        }
+    }
+}
+
+/// `HEAD`: is it there?
+#[derive(Clone, Debug)]
+pub struct SecretExists(pub SecretId);
+
+impl Call for SecretExists {
+    type Reply = bool;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        bare(Method::HEAD, base, &self.0.path(), None)
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<bool, CallError> {
+        exists(&response)
+    }
+}
+
+/// `POST` (or `PUT`, web2 only): keep it.
+pub struct SetSecret {
+    /// Which.
+    pub id: SecretId,
+    /// Its value.
+    pub value: crate::session::SecretText,
+    /// By its owner, over [`SecretId::challenge`].
+    pub signature: Signature,
+    /// Replace an existing one.
+    pub update: bool,
+}
+
+impl Call for SetSecret {
+    type Reply = ();
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        let method = if self.update { Method::PUT } else { Method::POST };
+        text(method, base, &self.id.path(), Some(self.signature.to_string()), self.value.expose())
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<(), CallError> {
+        success(response).map(drop)
+    }
+}
+
+/// `POST /tee/challenges/{task}`: the address whose key the task's enclave will sign with.
+#[derive(Clone, Debug)]
+pub struct GetChallenge {
+    /// The task.
+    pub task: TaskId,
+    /// By the workerpool's owner, over [`crate::authorization::challenge_request_hash`].
+    pub signature: Signature,
+}
+
+impl Call for GetChallenge {
+    type Reply = Address;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        bare(Method::POST, base, &format!("/tee/challenges/{}", self.task), Some(self.signature.to_string()))
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<Address, CallError> {
+        let body = success(response)?;
+        let text = String::from_utf8_lossy(&body);
+        crate::id::parse_address(text.trim()).map_err(|error| CallError::Malformed(error.to_string()))
+    }
+}
+
+/// `POST /tee/sessions`: begin a session. The SMS answers with a nonce that the enclave's evidence must hold.
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    /// The workerpool's word.
+    pub authorization: WorkerpoolAuthorization,
+    /// By the worker, over the same hash.
+    pub signature: Signature,
+}
+
+/// iExec's `ApiResponseBody`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data<T> {
+    /// The value.
+    pub data: T,
+}
+
+/// A session that waits for evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionOffer {
+    /// Its id.
+    pub session_id: String,
+    /// Origin to send the evidence to.
+    pub secret_provisioning_url: String,
+    /// What the evidence must hold.
+    pub nonce: Nonce,
+}
+
+impl Call for OpenSession {
+    type Reply = SessionOffer;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        json(Method::POST, base, "/tee/sessions", Some(self.signature.to_string()), &self.authorization)
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<SessionOffer, CallError> {
+        success_json::<Data<SessionOffer>>(response).map(|body| body.data)
+    }
+}
+
+/// `POST /tee/sessions/{id}/evidence`: show evidence, receive the session sealed to the evidence's key.
+#[derive(Clone, Debug)]
+pub struct Attest {
+    /// The session.
+    pub session_id: String,
+    /// The evidence.
+    pub evidence: Evidence,
+}
+
+impl Call for Attest {
+    type Reply = SealedSession;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        json(Method::POST, base, &format!("/tee/sessions/{}/evidence", self.session_id), None, &self.evidence)
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<SealedSession, CallError> {
+        success_json::<Data<SealedSession>>(response).map(|body| body.data)
+    }
+}

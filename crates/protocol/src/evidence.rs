@@ -1,0 +1,188 @@
+//! Evidence (RATS, RFC 9334): what an enclave shows so that somebody trusts it. Made here, verified elsewhere.
+//!
+//! Evidence binds a fresh HPKE key, the task, the verifier's nonce and the app's image to a measured program. The
+//! quote's own format is the TEE's; the simulated TEE's is in [`simulated`].
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha512};
+
+use crate::id::{Sha256, TaskId};
+
+/// Largest quote read, in bytes.
+pub const MAX_QUOTE: usize = 32 * 1024;
+
+/// Which technology vouches. `Simulated` is no hardware at all and says so wherever it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tee {
+    /// A development key instead of hardware: proves nothing about the machine.
+    Simulated,
+    /// Intel TDX.
+    Tdx,
+    /// AMD SEV-SNP.
+    Snp,
+    /// Intel SGX.
+    Sgx,
+}
+
+impl Tee {
+    /// Lower-case name, as in logs, metrics and receipts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Simulated => "simulated",
+            Self::Tdx => "tdx",
+            Self::Snp => "snp",
+            Self::Sgx => "sgx",
+        }
+    }
+}
+
+impl std::fmt::Display for Tee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// 32 bytes from the verifier that make evidence fresh.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Nonce(pub alloy_primitives::B256);
+
+/// What an enclave shows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Who vouches.
+    pub tee: Tee,
+    /// The enclave's ephemeral HPKE public key (X25519), 32 bytes of hex.
+    pub key: alloy_primitives::B256,
+    /// Digest of the app image's manifest that the enclave is about to start.
+    pub image: Sha256,
+    /// The quote, in the TEE's own format; base64.
+    #[serde(with = "base64_bytes")]
+    pub quote: Vec<u8>,
+}
+
+/// What the quote's report data must be: `SHA-512("iexec evidence v1" ‖ key ‖ task ‖ nonce ‖ image)`.
+pub fn report_data(key: &[u8; 32], task: TaskId, nonce: Nonce, image: Sha256) -> [u8; 64] {
+    let mut hash = Sha512::new();
+    for part in [b"iexec evidence v1".as_slice(), key, task.as_bytes(), nonce.0.as_slice(), image.as_bytes()] {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The simulated TEE: a quote signed by a development platform key, which a development root certified.
+pub mod simulated {
+    use alloy_primitives::{Address, B256, keccak256};
+    use serde::{Deserialize, Serialize};
+
+    use crate::{
+        id::Sha256,
+        key::{KeyError, Signature, SigningKey},
+    };
+
+    /// The quote. JSON, since nothing measures it.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct SimulatedQuote {
+        /// SHA-256 of the enclave program's file.
+        pub measurement: Sha256,
+        /// 64 bytes of hex.
+        #[serde(with = "const_hex")]
+        pub report_data: [u8; 64],
+        /// Who signs.
+        pub certificate: PlatformCertificate,
+        /// Over [`SimulatedQuote::hash`], by the platform key.
+        pub signature: Signature,
+    }
+
+    /// The root's word that a platform key is one of its own.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct PlatformCertificate {
+        /// Address of the platform key.
+        pub platform: Address,
+        /// Over [`PlatformCertificate::hash`], by the root key.
+        pub signature: Signature,
+    }
+
+    impl PlatformCertificate {
+        /// Certifies a platform key.
+        pub fn issue(root: &SigningKey, platform: Address) -> Result<Self, KeyError> {
+            Ok(Self { platform, signature: root.sign_personal(Self::hash(platform))? })
+        }
+
+        /// What the root signs.
+        pub fn hash(platform: Address) -> B256 {
+            keccak256([b"iexec simulated platform v1".as_slice(), platform.as_slice()].concat())
+        }
+    }
+
+    impl SimulatedQuote {
+        /// Signs a quote.
+        pub fn sign(
+            measurement: Sha256,
+            report_data: [u8; 64],
+            platform: &SigningKey,
+            certificate: PlatformCertificate,
+        ) -> Result<Self, KeyError> {
+            let signature = platform.sign_personal(Self::hash(measurement, &report_data))?;
+            Ok(Self { measurement, report_data, certificate, signature })
+        }
+
+        /// What the platform signs.
+        pub fn hash(measurement: Sha256, report_data: &[u8; 64]) -> B256 {
+            keccak256([b"iexec simulated quote v1".as_slice(), measurement.as_bytes(), report_data].concat())
+        }
+    }
+
+    /// A platform as it lies on a simulated machine: its key and its certificate. The file is 0600.
+    #[derive(Serialize, Deserialize)]
+    pub struct PlatformFile {
+        /// 32 bytes of hex. A development key: it guards nothing.
+        pub key: String,
+        /// The root's certificate.
+        pub certificate: PlatformCertificate,
+    }
+}
+
+/// Serde form of bytes as base64 text.
+pub mod base64_bytes {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    /// Writes base64.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    /// Reads base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{simulated::*, *};
+    use crate::key::SigningKey;
+
+    #[test]
+    fn a_simulated_quote_survives_json() {
+        let (root, platform) = (SigningKey::from_bytes(&[1; 32]).unwrap(), SigningKey::from_bytes(&[2; 32]).unwrap());
+        let certificate = PlatformCertificate::issue(&root, platform.address()).unwrap();
+        let quote = SimulatedQuote::sign(Sha256::of("enclave"), [5; 64], &platform, certificate).unwrap();
+        let json = serde_json::to_vec(&quote).unwrap();
+        assert_eq!(serde_json::from_slice::<SimulatedQuote>(&json).unwrap(), quote);
+    }
+
+    #[test]
+    fn report_data_changes_with_each_of_its_parts() {
+        let (task, nonce, image) = (TaskId::default(), Nonce(alloy_primitives::B256::ZERO), Sha256::default());
+        let base = report_data(&[0; 32], task, nonce, image);
+        let one = alloy_primitives::B256::with_last_byte(1);
+        assert_ne!(base, report_data(&[1; 32], task, nonce, image));
+        assert_ne!(base, report_data(&[0; 32], TaskId(one), nonce, image));
+        assert_ne!(base, report_data(&[0; 32], task, Nonce(one), image));
+        assert_ne!(base, report_data(&[0; 32], task, nonce, Sha256(one)));
+    }
+}

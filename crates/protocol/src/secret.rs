@@ -1,0 +1,111 @@
+//! Secrets kept by the SMS: their names, their bounds, and what an owner signs to set one (iExec SMS, `AuthorizationService`).
+
+use alloy_primitives::{Address, B256, keccak256};
+use thiserror::Error;
+
+/// Longest secret, in UTF-8 bytes.
+pub const MAX_SECRET: usize = 4096;
+
+/// Name of a beneficiary's public key among its web2 secrets.
+pub const RESULT_ENCRYPTION_KEY: &str = "iexec-result-encryption-public-key";
+/// Name of a requester's token for the result proxy (SDKs up to 8.24).
+pub const RESULT_STORAGE_TOKEN: &str = "iexec-result-iexec-ipfs-token";
+
+/// `keccak256("IEXEC_SMS_DOMAIN")`, the prefix of every challenge.
+fn domain() -> B256 {
+    keccak256("IEXEC_SMS_DOMAIN")
+}
+
+/// What a wallet signs (EIP-191) to set or update a web2 secret.
+pub fn web2_challenge(owner: Address, name: &str, value: &str) -> B256 {
+    keccak256([domain().as_slice(), owner.as_slice(), keccak256(name).as_slice(), keccak256(value).as_slice()].concat())
+}
+
+/// What a dataset's owner signs to set its key.
+pub fn web3_challenge(asset: Address, value: &str) -> B256 {
+    keccak256([domain().as_slice(), asset.as_slice(), keccak256(value).as_slice()].concat())
+}
+
+/// What an app's owner signs to set the app developer secret (its index is always `1`).
+pub fn app_challenge(app: Address, value: &str) -> B256 {
+    web2_challenge(app, "1", value)
+}
+
+/// What a requester signs to set one of its secrets.
+pub fn requester_challenge(requester: Address, key: &str, value: &str) -> B256 {
+    web2_challenge(requester, key, value)
+}
+
+/// Checks a requester secret's key: `^[A-Za-z0-9_-]{1,64}$`.
+pub fn check_key(key: &str) -> Result<(), SecretError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let good = (1..=64).contains(&key.len()) && key.bytes().all(allowed);
+    if good { Ok(()) } else { Err(SecretError::Key) }
+}
+
+/// Checks a secret's size.
+pub fn check_value(value: &str) -> Result<(), SecretError> {
+    if value.len() > MAX_SECRET { Err(SecretError::TooLarge { bytes: value.len() }) } else { Ok(()) }
+}
+
+/// A secret that is not kept. The texts of the first two are iExec's.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum SecretError {
+    /// A requester secret's key.
+    #[error("Secret key should contain at most 64 characters from [0-9A-Za-z-_]")]
+    Key,
+    /// Longer than [`MAX_SECRET`].
+    #[error("Secret size should not exceed 4 Kb (this one has {bytes} bytes)")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::{Signature, SigningKey};
+
+    #[test]
+    fn challenges_equal_those_of_the_sms() {
+        let owner = Address::repeat_byte(0x11);
+        let shown = |hash: B256| hash.to_string();
+        assert_eq!(
+            shown(web2_challenge(owner, RESULT_ENCRYPTION_KEY, "secret-value")),
+            "0xf7feb05eafe15df7a584fc9d84f141fcd64a6a5eb2653dee4f645797b83c3151"
+        );
+        assert_eq!(
+            shown(web3_challenge(owner, "secret-value")),
+            "0xb14a4fd43c18cbb546e2a939698e7e1d475671d2307ac9cb270b6dcc9e61ce59"
+        );
+        assert_eq!(
+            shown(app_challenge(owner, "secret-value")),
+            "0x4dd5cc949dbb4826ff0ce7c8f143b77a218a5663522bf4153e9df674665e51a8"
+        );
+        assert_eq!(
+            shown(app_challenge(owner, "hello")),
+            "0xa01fb79260886e74f0ca73fcfbea850569d49a738566ca32e172c892cb5c8f3c"
+        );
+    }
+
+    #[test]
+    fn a_signed_challenge_equals_the_sdks() {
+        let key = SigningKey::from_hex("0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407").unwrap();
+        assert_eq!(key.address().to_string(), "0x7bd4783FDCAD405A28052a0d1f11236A741da593");
+        let challenge = web2_challenge(key.address(), RESULT_ENCRYPTION_KEY, "hello");
+        assert_eq!(challenge.to_string(), "0x5d3d47ab5828c450bd65c17ece2d68c9340a0a40089567a33f8d76ad7a358df3");
+        let sdk: Signature = "0xb7636d443228e16fd1d2a6d850770beb2e8ee20baa31fdd7dc99213ac4ceda6a780b42b72a2d060c4886dcb172193374d4d859ced3372318454661a45c749bd81c".parse().unwrap();
+        assert_eq!(key.sign_personal(challenge).unwrap(), sdk);
+    }
+
+    #[test]
+    fn keys_and_values_are_bounded() {
+        assert!(check_key("a-B_9").is_ok());
+        for bad in ["", "a b", "é", &"x".repeat(65)] {
+            assert_eq!(check_key(bad), Err(SecretError::Key));
+        }
+        assert!(check_value(&"x".repeat(4096)).is_ok());
+        assert!(check_value(&"é".repeat(2049)).is_err());
+    }
+}

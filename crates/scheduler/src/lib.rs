@@ -1,0 +1,1 @@
+//! The scheduler: watches deals, drives tasks, grants them to workers

@@ -1,0 +1,1 @@
+//! Keeps archives, content-addressed and write-once

@@ -1,0 +1,3 @@
+//! Set-up, demo, tests, tidy and benchmarks of the workspace.
+
+fn main() {}
