@@ -1,0 +1,350 @@
+//! A running anvil: the real node that a local network has for a chain.
+//!
+//! It never outlives its owner. One thread starts it, watches it and stops it: SIGTERM lets anvil write its state. On
+//! Linux the kernel sends the same signal when this process dies in whatever way (`PR_SET_PDEATHSIG`, set by util-linux'
+//! setpriv, which needs no unsafe code here; the signal belongs to the starting thread, so that thread lives as long).
+//! anvil writes its state in place; a copy that parses whole is moved to `chain.json` by a rename, so a crash while
+//! writing costs at most one interval.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::client::{Answer, Chain};
+use crate::deploy::{self, Addresses, DeployError, Plan};
+use crate::devnet::{BLOCK_SECONDS, CHAIN_ID, DevAccount, HUB, RLC};
+use crate::error::ChainError;
+use crate::toolchain::Toolchain;
+use crate::wallet::WalletError;
+
+/// The chain's state as of its last save, whole.
+pub const STATE_FILE: &str = "chain.json";
+/// What anvil itself writes; perhaps half-written.
+const DUMP_FILE: &str = "chain.dump.json";
+const SAVE_SECONDS: u64 = 10;
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+/// Writing a large state takes a while.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const WATCH: Duration = Duration::from_millis(50);
+
+/// How blocks are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mining {
+    /// One block a transaction, at once.
+    AtOnce,
+    /// One block a second, as a local network does.
+    EverySecond,
+}
+
+/// A node of a chain that is answering.
+#[derive(Debug)]
+pub struct Anvil {
+    port: u16,
+    /// Dropped to ask for the end; nothing is ever sent.
+    alive: Option<mpsc::Sender<Never>>,
+    guard: Option<std::thread::JoinHandle<()>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Never {}
+
+/// What to start.
+#[derive(Debug, Clone)]
+struct Settings {
+    binary: PathBuf,
+    port: u16,
+    mining: Mining,
+    /// The state to begin with.
+    load: Option<PathBuf>,
+    /// Where the state is kept.
+    keep: Option<PathBuf>,
+    log: Option<PathBuf>,
+}
+
+impl Anvil {
+    /// The local network's node on `port`, keeping its state in `dir`; a first start begins with the contracts deployed.
+    /// Returns when it answers.
+    pub fn start<'a>(tools: &'a Toolchain, dir: &'a Path, port: u16) -> Answer<'a, Self, AnvilError> {
+        Box::pin(async move {
+            std::fs::create_dir_all(dir).map_err(|cause| io(dir, cause))?;
+            adopt(dir)?;
+            let kept = dir.join(STATE_FILE);
+            let load = if kept.exists() { kept } else { prepared_state(tools).await? };
+            let (mining, log) = (Mining::EverySecond, Some(dir.join("anvil.log")));
+            let settings = Settings {
+                binary: tools.anvil.clone(),
+                port,
+                mining,
+                load: Some(load),
+                keep: Some(dir.to_owned()),
+                log,
+            };
+            Self::launch(settings).await
+        })
+    }
+
+    /// A node for a test: a free port, blocks as asked, the contracts deployed, nothing kept.
+    pub fn ephemeral(tools: &Toolchain, mining: Mining) -> Answer<'_, Self, AnvilError> {
+        Box::pin(async move {
+            let (load, port) = (Some(prepared_state(tools).await?), free_port()?);
+            Self::launch(Settings { binary: tools.anvil.clone(), port, mining, load, keep: None, log: None }).await
+        })
+    }
+
+    /// The JSON-RPC endpoint.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The local network's chain.
+    pub fn chain(&self) -> Result<Chain, ChainError> {
+        Chain::new(&self.url(), CHAIN_ID, HUB)
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        self.guard.as_ref().is_some_and(|guard| !guard.is_finished())
+    }
+
+    /// Stops it and returns once its state is saved and its process gone. Dropping does the same.
+    pub fn stop(self) {}
+
+    async fn launch(settings: Settings) -> Result<Self, AnvilError> {
+        let port = settings.port;
+        // Asked first, so that another program's answer is never taken for ours.
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+            return Err(AnvilError::PortInUse { port });
+        }
+        let (alive, stop) = mpsc::channel();
+        let (report, started) = tokio::sync::oneshot::channel();
+        let binary = settings.binary.clone();
+        let guard = std::thread::Builder::new()
+            .name("anvil".into())
+            .spawn(move || guard(&settings, report, &stop))
+            .map_err(|cause| io(&binary, cause))?;
+        let anvil = Self { port, alive: Some(alive), guard: Some(guard) };
+        match started.await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => return Err(io(&binary, cause)),
+            Err(_) => return Err(AnvilError::Exited { port }),
+        }
+        let chain = anvil.chain()?;
+        let begun = Instant::now();
+        loop {
+            match chain.block_number().await {
+                Ok(_) => return Ok(anvil),
+                Err(_) if !anvil.is_running() => return Err(AnvilError::Exited { port }),
+                Err(cause) if begun.elapsed() > START_TIMEOUT => return Err(cause.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        drop(self.alive.take());
+        if let Some(guard) = self.guard.take() {
+            // A panic of the guard has been reported on its own thread.
+            let _ = guard.join();
+        }
+    }
+}
+
+/// The state with the contracts deployed, made on first use (about a second) and kept beside the pinned packages.
+pub fn prepared_state(tools: &Toolchain) -> Answer<'_, PathBuf, AnvilError> {
+    Box::pin(async move {
+        if tools.state.exists() {
+            return Ok(tools.state.clone());
+        }
+        let parent = tools.state.parent().unwrap_or_else(|| Path::new("."));
+        let dir = tempfile::tempdir_in(parent).map_err(|cause| io(parent, cause))?;
+        let deployer = DevAccount::Deployer.wallet()?;
+        let plan = Plan::new(tools, deployer.address())?;
+        let (binary, port, keep) = (tools.anvil.clone(), free_port()?, Some(dir.path().to_owned()));
+        let settings = Settings { binary, port, mining: Mining::AtOnce, load: None, keep, log: None };
+        let anvil = Anvil::launch(settings).await?;
+        let found = deploy::deploy(&anvil.chain()?, plan, &deployer).await?;
+        anvil.stop();
+        let expected = Addresses { hub: HUB, rlc: RLC };
+        if found != expected {
+            return Err(AnvilError::Addresses { found, expected });
+        }
+        let state = dir.path().join(STATE_FILE);
+        std::fs::rename(&state, &tools.state).map_err(|cause| io(&state, cause))?;
+        Ok(tools.state.clone())
+    })
+}
+
+/// Runs on its own thread from start to end of the process.
+fn guard(settings: &Settings, report: tokio::sync::oneshot::Sender<std::io::Result<()>>, stop: &mpsc::Receiver<Never>) {
+    let mut child = match command(settings).and_then(|mut command| command.spawn()) {
+        Ok(child) => child,
+        Err(cause) => return drop(report.send(Err(cause))),
+    };
+    let _ = report.send(Ok(()));
+    let mut saved = None;
+    loop {
+        if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            break;
+        }
+        if stop.recv_timeout(WATCH) != Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = end(&mut child);
+            break;
+        }
+        if let Some(dir) = &settings.keep {
+            save_if_settled(dir, &mut saved);
+        }
+    }
+    if let Some(dir) = &settings.keep {
+        // What cannot be adopted now is adopted by the next start, or named by it.
+        let _ = adopt(dir);
+    }
+}
+
+fn command(settings: &Settings) -> std::io::Result<Command> {
+    let mut command = mortal(&settings.binary);
+    command.args(["--host", "127.0.0.1", "--port", &settings.port.to_string(), "--chain-id", &CHAIN_ID.to_string()]);
+    // One block may hold any number of deals, and no state is kept for past blocks (else gigabytes on disk).
+    command.args(["--gas-limit", "3000000000", "--prune-history"]);
+    if settings.mining == Mining::EverySecond {
+        command.args(["--block-time", &BLOCK_SECONDS.to_string()]);
+    }
+    if let Some(state) = &settings.load {
+        command.arg("--load-state").arg(state);
+    }
+    if let Some(dir) = &settings.keep {
+        command.arg("--dump-state").arg(dir.join(DUMP_FILE)).args(["--state-interval", &SAVE_SECONDS.to_string()]);
+    }
+    let output = match &settings.log {
+        Some(path) => std::fs::File::create(path)?.into(),
+        None => Stdio::null(),
+    };
+    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(output);
+    // A terminal's Ctrl-C is for the owner, who stops services in their order.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    Ok(command)
+}
+
+/// The command that runs `binary`, to be ended by the kernel when its parent dies.
+fn mortal(binary: &Path) -> Command {
+    let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).is_file());
+    match setpriv {
+        Some(setpriv) if cfg!(target_os = "linux") => {
+            let mut command = Command::new(setpriv);
+            command.args(["--pdeathsig", "TERM", "--"]).arg(binary);
+            command
+        }
+        _ => Command::new(binary),
+    }
+}
+
+fn end(child: &mut Child) -> std::io::Result<ExitStatus> {
+    terminate(child)?;
+    let begun = Instant::now();
+    while begun.elapsed() < STOP_TIMEOUT {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill()?;
+    child.wait()
+}
+
+#[cfg(unix)]
+fn terminate(child: &Child) -> std::io::Result<()> {
+    let pid = i32::try_from(child.id()).map_err(std::io::Error::other)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn terminate(child: &mut Child) -> std::io::Result<()> {
+    child.kill()
+}
+
+/// Adopts a dump that anvil finished writing more than a second ago.
+fn save_if_settled(dir: &Path, saved: &mut Option<SystemTime>) {
+    let Ok(written) = std::fs::metadata(dir.join(DUMP_FILE)).and_then(|metadata| metadata.modified()) else { return };
+    let settled = written.elapsed().is_ok_and(|age| age > Duration::from_secs(1));
+    if settled && *saved != Some(written) && adopt(dir).is_ok() {
+        *saved = Some(written);
+    }
+}
+
+/// Makes anvil's last dump the kept state, if it is whole.
+fn adopt(dir: &Path) -> Result<(), AnvilError> {
+    let dump = dir.join(DUMP_FILE);
+    let text = match std::fs::read(&dump) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(cause) => return Err(io(&dump, cause)),
+    };
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_err() {
+        return Ok(());
+    }
+    let kept = dir.join(STATE_FILE);
+    let written = (|| {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        std::io::Write::write_all(&mut file, &text)?;
+        file.as_file().sync_all()?;
+        file.persist(&kept)?;
+        Ok(())
+    })();
+    written.map_err(|cause: std::io::Error| io(&kept, cause))
+}
+
+fn free_port() -> Result<u16, AnvilError> {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    free.map(|address| address.port()).map_err(|_| AnvilError::PortInUse { port: 0 })
+}
+
+fn io(path: &Path, cause: std::io::Error) -> AnvilError {
+    AnvilError::Io { path: path.to_owned(), cause }
+}
+
+/// Why there is no local chain.
+#[derive(Debug, thiserror::Error)]
+pub enum AnvilError {
+    /// Somebody else listens there.
+    #[error("port {port} on 127.0.0.1 is in use; hint: stop what listens there or choose another port")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// It ended instead of answering.
+    #[error("anvil on port {port} ended by itself; hint: see anvil.log in the data directory")]
+    Exited {
+        /// The port.
+        port: u16,
+    },
+    /// A file could not be read, written or run.
+    #[error("{path}: {cause}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// The bytecode is not the pinned one.
+    #[error("the contracts came to be at {found:?}, expected {expected:?}")]
+    Addresses {
+        /// Where they are.
+        found: Addresses,
+        /// Where [`crate::devnet`] says they are.
+        expected: Addresses,
+    },
+    /// The contracts could not be read.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
+    /// The chain said no.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// A development key was not accepted.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+}
