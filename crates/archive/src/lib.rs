@@ -48,6 +48,8 @@ pub const MAX_KEY_ENTRY_SIZE: usize = 4096;
 pub const MAX_SEALED_ENTRIES: usize = 64;
 /// Most files and folders in one result, and most entries in a plain archive (A11).
 pub const MAX_FILES: usize = 100_000;
+/// Largest central directory of a zip, in bytes: what bounds the sum of all names (A11).
+pub const MAX_DIRECTORY: usize = 16 * 1024 * 1024;
 /// Longest name of an entry, in bytes of UTF-8 (A12).
 pub const MAX_NAME_SIZE: usize = 1024;
 

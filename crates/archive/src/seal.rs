@@ -5,7 +5,7 @@ use crate::body::{BLOCK, CbcWriter};
 use crate::key::{KeyError, PublicKey};
 use crate::tree::{Tree, TreeError, TreeHash};
 use crate::zip::{StoredEntry, ZipWriter};
-use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY};
+use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_DIRECTORY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY};
 use rand_core::CryptoRng;
 use std::io::{self, Read, Seek, Write};
 use zeroize::Zeroizing;
@@ -108,6 +108,7 @@ pub(crate) fn add_file<W: Write>(
     name: &str,
     content: impl Read,
 ) -> Result<EntryDigest, SealError> {
+    check_room(zip, name)?;
     tree.check_new(name)?;
     let digest = zip.add_file(name, content)?;
     tree.add_file(&digest)?;
@@ -116,6 +117,14 @@ pub(crate) fn add_file<W: Write>(
 
 pub(crate) fn add_directory<W: Write>(zip: &mut ZipWriter<W>, tree: &mut Tree, path: &str) -> Result<(), SealError> {
     let path = path.strip_suffix('/').unwrap_or(path);
+    check_room(zip, path)?;
     tree.add_directory(path)?;
     zip.add_directory(path).map_err(SealError::Write)
+}
+
+/// Refuses a file whose name would make the directory longer than a reader takes (A11).
+fn check_room<W: Write>(zip: &ZipWriter<W>, name: &str) -> Result<(), TreeError> {
+    // A central header's fixed part and zip64 field are below 128 bytes.
+    let size = zip.directory_size().saturating_add(name.len() + 128);
+    if size > MAX_DIRECTORY { Err(TreeError::TooMany) } else { Ok(()) }
 }

@@ -37,8 +37,8 @@ pub enum TreeError {
     /// The path is there already, or one of its parents is a file (A23).
     #[error("entry {0:?} is there twice, or is both a file and a folder")]
     Duplicate(String),
-    /// More than [`MAX_FILES`](crate::MAX_FILES) files and folders (A11).
-    #[error("more than {} files and folders", crate::MAX_FILES)]
+    /// More than [`MAX_FILES`](crate::MAX_FILES) files and folders, or names that fill a zip's directory (A11).
+    #[error("more than {} files and folders, or more than 16 MiB of names", crate::MAX_FILES)]
     TooMany,
 }
 

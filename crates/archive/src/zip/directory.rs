@@ -11,9 +11,6 @@ use crate::name;
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Largest central directory read, bytes (A11).
-const MAX_DIRECTORY: u64 = 16 * 1024 * 1024;
-
 /// One entry of the directory, checked against the entry's own header.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -121,7 +118,7 @@ fn find_directory64(input: &mut (impl Read + Seek), end: u64) -> Result<(Directo
 }
 
 fn read_directory(input: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<Entry>, ZipError> {
-    if directory.size > MAX_DIRECTORY {
+    if directory.size > crate::MAX_DIRECTORY as u64 {
         return Err(damaged("a central directory of more than 16 MiB", directory.offset));
     }
     input.seek(SeekFrom::Start(directory.offset))?;

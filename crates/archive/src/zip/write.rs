@@ -50,6 +50,11 @@ impl<W: Write> ZipWriter<W> {
         Ok(())
     }
 
+    /// Bytes of the central directory so far.
+    pub(crate) fn directory_size(&self) -> usize {
+        self.central.len()
+    }
+
     /// Writes the central directory and gives the output back, flushed.
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let offset = self.out.count;

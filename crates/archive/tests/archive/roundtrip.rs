@@ -2,7 +2,8 @@
 
 use crate::{decrypt, names, receipt, rng, rsa2048, seal};
 use iexec_archive::{
-    Archive, Encryptor, EntryDigest, Layout, MAX_RECEIPT_SIZE, PlainWriter, SealError, Tree, tree_of_zip, write_plain,
+    Archive, Encryptor, EntryDigest, Layout, MAX_RECEIPT_SIZE, PlainWriter, SealError, Tree, TreeError, tree_of_zip,
+    write_plain,
 };
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -70,6 +71,16 @@ fn a11_more_than_65535_files_use_zip64_and_come_back() {
     assert_eq!(tree_of_zip(out.clone()).unwrap(), tree);
     let archive = Archive::open(out).unwrap();
     assert_eq!(archive.layout(), Layout::Plain);
+}
+
+#[test]
+fn a11_names_that_no_reader_would_take_are_refused_when_written() {
+    let mut writer = PlainWriter::new(Cursor::new(Vec::new()));
+    writer.add_file("computed.json", &b"{}"[..]).unwrap();
+    let refused = (0..20_000).find_map(|i| writer.add_directory(&format!("{i:01000}")).err());
+    assert!(matches!(refused, Some(SealError::Tree(TreeError::TooMany))));
+    let (out, tree) = writer.finish().unwrap();
+    assert_eq!(tree_of_zip(out).unwrap(), tree);
 }
 
 #[test]
