@@ -141,7 +141,7 @@ pub(crate) fn exists(response: &Response<Vec<u8>>) -> Result<bool, CallError> {
 }
 
 /// The service's words: RFC 9457 `detail` or `title`, iExec's `error` (text or list), else the text of the body.
-pub(crate) fn refusal(response: &Response<Vec<u8>>) -> CallError {
+pub fn refusal(response: &Response<Vec<u8>>) -> CallError {
     let status = response.status();
     let body = response.body();
     let words = serde_json::from_slice::<Value>(body).ok().and_then(|json| said(&json));

@@ -1,0 +1,116 @@
+//! Refusals as `application/problem+json` (RFC 9457), and iExec's `{"error": …}` where its API fixes that body.
+
+use axum::{
+    extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::json;
+
+/// A refusal: a status and the cause in words, shown to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    /// A refusal with this status; `detail` must hold no secret.
+    pub fn new(status: StatusCode, detail: impl ToString) -> Self {
+        Self { status, detail: detail.to_string() }
+    }
+
+    /// 400: the request is malformed.
+    pub fn bad_request(detail: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401: the caller is not who the request needs.
+    pub fn unauthorized(detail: impl ToString) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403: the caller is known, and may not.
+    pub fn forbidden(detail: impl ToString) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 409: it is there already, or in another state.
+    pub fn conflict(detail: impl ToString) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// 503: something that this service needs (the chain) does not answer.
+    pub fn unavailable(detail: impl ToString) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+
+    /// 500: we broke. The cause is logged here, once, and not shown.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!("{cause:#}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service failed; its log says why")
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The cause in words.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let title = self.status.canonical_reason().unwrap_or("Refused");
+        let body =
+            json!({"type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail});
+        reply(self.status, "application/problem+json", &body)
+    }
+}
+
+/// iExec's refusal body: `{"error": error}`, `error` being a text or a list of texts.
+pub fn iexec_error(status: StatusCode, error: impl Serialize) -> Response {
+    reply(status, "application/json", &json!({ "error": error }))
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: &serde_json::Value) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body.to_string()).into_response()
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::internal(anyhow::Error::new(error).context("the store failed"))
+    }
+}
+
+impl From<std::io::Error> for Problem {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(anyhow::Error::new(error).context("a file operation failed"))
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+macro_rules! from_rejection {
+    ($($rejection:ty),*) => {$(
+        impl From<$rejection> for Problem {
+            fn from(rejection: $rejection) -> Self {
+                Self::new(rejection.status(), rejection.body_text())
+            }
+        }
+    )*};
+}
+from_rejection!(BytesRejection, JsonRejection, PathRejection, QueryRejection);
