@@ -8,6 +8,7 @@ use crate::{
     id::{DealId, TaskId},
     params::{DealParams, ParamsError},
     tag::Tag,
+    task::Deadlines,
 };
 
 /// `PoCo`'s constants: deadlines are these multiples of the category's time.
@@ -92,6 +93,12 @@ impl Deal {
 
     /// After this, whoever wants may claim unfinished tasks.
     pub fn final_deadline(&self, category_seconds: u64) -> Timestamp {
-        self.start_time.saturating_add(category_seconds.saturating_mul(ratio::FINAL))
+        self.deadlines(category_seconds).claim
+    }
+
+    /// When its tasks' time is up; the hub computes the same when a task is initialised.
+    pub fn deadlines(&self, category_seconds: u64) -> Deadlines {
+        let after = |ratio| self.start_time.saturating_add(category_seconds.saturating_mul(ratio));
+        Deadlines { contribution: after(ratio::CONTRIBUTION), claim: after(ratio::FINAL) }
     }
 }
