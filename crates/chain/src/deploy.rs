@@ -20,8 +20,8 @@ use crate::client::{Answer, Chain};
 use crate::contracts::{Diamond, DiamondArgs, DiamondInit, FacetCut, Hub, Registry};
 use crate::error::ChainError;
 use crate::toolchain::Toolchain;
+use crate::transaction;
 use crate::wallet::Wallet;
-use crate::writer;
 
 /// Facets whose bytecode the package has compiled and unlinked.
 const FACETS: [&str; 13] = [
@@ -47,7 +47,7 @@ const REGISTRIES: [(&str, &str); 3] =
 pub const CATEGORIES: [(&str, u64); 5] = [("XS", 300), ("S", 1200), ("M", 3600), ("L", 10_800), ("XL", 36_000)];
 /// Below the limit of one transaction since Osaka, 2^24 (EIP-7825); the dearest step takes half of it.
 const GAS: u64 = 16_000_000;
-const MINING_TIMEOUT: Duration = Duration::from_secs(60);
+const MINING_TIMEOUT: Duration = Duration::from_mins(1);
 /// The largest of the package's artifacts is under 1 MB.
 const MAX_ARTIFACT: u64 = 8 << 20;
 
@@ -168,7 +168,7 @@ pub fn deploy<'a>(chain: &'a Chain, plan: Plan, deployer: &'a Wallet) -> Answer<
                 input: step.input,
                 ..TxEip1559::default()
             };
-            let signed = writer::sign(deployer, unsigned)
+            let signed = transaction::sign(deployer, unsigned)
                 .map_err(|cause| ChainError::Signing { call: "deploy", cause: cause.to_string() })?;
             let raw = signed.encoded_2718();
             chain.timed("deploy", async { provider.send_raw_transaction(&raw).await.map(|_| ()) }).await?;

@@ -24,7 +24,7 @@ fn names_are_the_sdk_s_names() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_767_323_045_678);
     let name = file_name(ADDRESS.parse().unwrap(), now);
     assert_eq!(name, "UTC--2026-01-02T03-04-05.678000000Z--3C44CdDdB6a900fa2b585dd299e03d12FA4293BC");
-    let leap = SystemTime::UNIX_EPOCH + Duration::from_secs(1_709_164_800);
+    let leap = SystemTime::UNIX_EPOCH + Duration::from_hours(474_768);
     assert!(file_name(Address::ZERO, leap).starts_with("UTC--2024-02-29T00-00-00.000000000Z--"));
 }
 

@@ -13,11 +13,13 @@ pub mod keystore;
 pub mod network;
 mod order;
 pub mod toolchain;
+mod transaction;
 pub mod view;
 pub mod wallet;
 pub mod writer;
 
 pub use client::{Answer, Chain};
 pub use error::ChainError;
+pub use transaction::MINING_TIMEOUT;
 pub use wallet::Wallet;
 pub use writer::ChainWriter;

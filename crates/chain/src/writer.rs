@@ -1,16 +1,9 @@
 //! A chain and the wallet that signs for it: everything that changes the chain's state.
 //!
-//! A transaction is first run as a call, so that a refusal costs nothing and has a reason; then it gets its nonce, under a
-//! lock per account, and is sent; then its receipt is waited for. Clones of one [`Chain`] share these locks.
+//! How a transaction gets there is [`crate::transaction`]'s. Clones of one [`Chain`] share the order of nonces.
 
-use std::time::{Duration, Instant};
-
-use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
-use alloy::eips::eip2718::Encodable2718;
-use alloy::network::TransactionBuilder;
-use alloy::primitives::{Address, B256, Bytes, Signature, TxKind, U256};
-use alloy::providers::Provider;
-use alloy::rpc::types::{TransactionReceipt, TransactionRequest};
+use alloy::primitives::{Address, B256, Bytes, U256};
+use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::{SolCall, SolEvent};
 use iexec_protocol::id::{DealId, TaskId};
 use iexec_protocol::order::{AppOrder, DatasetOrder, RequestOrder, Unverified, WorkerpoolOrder};
@@ -18,22 +11,15 @@ use iexec_protocol::order::{AppOrder, DatasetOrder, RequestOrder, Unverified, Wo
 use crate::client::{Chain, Turn, name_of};
 use crate::contracts::{AppRegistry, DatasetRegistry, Hub, Registry, Rlc, Workerpool as Pool, WorkerpoolRegistry};
 use crate::error::ChainError;
+use crate::transaction::{Outgoing, Sender};
 use crate::view::{App, Dataset, Kind};
 use crate::wallet::Wallet;
 use crate::{Answer, contracts};
 
-/// How long a transaction may take until it is mined.
-pub const MINING_TIMEOUT: Duration = Duration::from_secs(180);
-/// How often a nonce that another process took first is drawn again.
-const NONCE_ATTEMPTS: u32 = 8;
-
 /// A chain, signing as one account.
 #[derive(Clone, Debug)]
 pub struct ChainWriter {
-    chain: Chain,
-    wallet: Wallet,
-    turn: Turn,
-    confirmations: u64,
+    sender: Sender,
 }
 
 /// A mined transaction.
@@ -101,28 +87,28 @@ pub struct ContributionCall {
 
 impl ChainWriter {
     pub(crate) fn new(chain: Chain, wallet: Wallet, turn: Turn) -> Self {
-        Self { chain, wallet, turn, confirmations: 1 }
+        Self { sender: Sender { chain, wallet, turn, confirmations: 1 } }
     }
 
     /// The same, waiting for this many blocks (the transaction's own counts, so at least 1).
     #[must_use]
     pub fn confirming(self, confirmations: u64) -> Self {
-        Self { confirmations: confirmations.max(1), ..self }
+        Self { sender: Sender { confirmations: confirmations.max(1), ..self.sender } }
     }
 
     /// The chain, to read from.
     pub fn chain(&self) -> &Chain {
-        &self.chain
+        &self.sender.chain
     }
 
     /// The wallet that signs.
     pub fn wallet(&self) -> &Wallet {
-        &self.wallet
+        &self.sender.wallet
     }
 
     /// The account that signs.
     pub fn address(&self) -> Address {
-        self.wallet.address()
+        self.sender.wallet.address()
     }
 
     /// Registers an app owned by this account (`app.owner` is not read). Registering it twice changes nothing.
@@ -179,7 +165,7 @@ impl ChainWriter {
             request: orders.request.into(),
         };
         Box::pin(async move {
-            let mined = self.transact("matchOrders", self.chain.hub(), call.abi_encode(), U256::ZERO).await?;
+            let mined = self.transact("matchOrders", self.chain().hub(), call.abi_encode(), U256::ZERO).await?;
             let event: Hub::OrdersMatched = self.event(&mined)?;
             let volume = event.volume.saturating_to();
             Ok(Matched { deal: DealId(event.dealid), volume, receipt: receipt_of(&mined) })
@@ -189,37 +175,37 @@ impl ChainWriter {
     /// Closes an order for good: what remains of its volume cannot be matched.
     pub fn close_app_order(&self, order: Unverified<AppOrder>) -> Answer<'_, Receipt> {
         let operation = contracts::AppOrderOperation { order: order.into(), operation: CLOSE, sign: Bytes::new() };
-        self.send(self.chain.hub(), &Hub::manageAppOrderCall { operation })
+        self.send(self.chain().hub(), &Hub::manageAppOrderCall { operation })
     }
 
     /// Closes an order for good.
     pub fn close_dataset_order(&self, order: Unverified<DatasetOrder>) -> Answer<'_, Receipt> {
         let operation = contracts::DatasetOrderOperation { order: order.into(), operation: CLOSE, sign: Bytes::new() };
-        self.send(self.chain.hub(), &Hub::manageDatasetOrderCall { operation })
+        self.send(self.chain().hub(), &Hub::manageDatasetOrderCall { operation })
     }
 
     /// Closes an order for good.
     pub fn close_workerpool_order(&self, order: Unverified<WorkerpoolOrder>) -> Answer<'_, Receipt> {
         let operation =
             contracts::WorkerpoolOrderOperation { order: order.into(), operation: CLOSE, sign: Bytes::new() };
-        self.send(self.chain.hub(), &Hub::manageWorkerpoolOrderCall { operation })
+        self.send(self.chain().hub(), &Hub::manageWorkerpoolOrderCall { operation })
     }
 
     /// Closes an order for good.
     pub fn close_request_order(&self, order: Unverified<RequestOrder>) -> Answer<'_, Receipt> {
         let operation = contracts::RequestOrderOperation { order: order.into(), operation: CLOSE, sign: Bytes::new() };
-        self.send(self.chain.hub(), &Hub::manageRequestOrderCall { operation })
+        self.send(self.chain().hub(), &Hub::manageRequestOrderCall { operation })
     }
 
     /// Starts a deal's task; its id is `deal.task(index)`. Anyone may.
     pub fn initialize(&self, deal: DealId, index: u64) -> Answer<'_, Receipt> {
-        self.send(self.chain.hub(), &Hub::initializeCall { dealid: deal.0, idx: U256::from(index) })
+        self.send(self.chain().hub(), &Hub::initializeCall { dealid: deal.0, idx: U256::from(index) })
     }
 
     /// Hands in a task's result and ends the task, paid.
     pub fn contribute_and_finalize(&self, call: ContributionCall) -> Answer<'_, Receipt> {
         self.send(
-            self.chain.hub(),
+            self.chain().hub(),
             &Hub::contributeAndFinalizeCall {
                 taskid: call.task.0,
                 resultDigest: call.result_digest,
@@ -234,28 +220,28 @@ impl ChainWriter {
 
     /// Ends an initialised task that is past its final deadline: failed, and the requester's stake given back.
     pub fn claim(&self, task: TaskId) -> Answer<'_, Receipt> {
-        self.send(self.chain.hub(), &Hub::claimCall { taskid: task.0 })
+        self.send(self.chain().hub(), &Hub::claimCall { taskid: task.0 })
     }
 
     /// The same for tasks that were never initialised.
     pub fn initialize_and_claim(&self, deal: DealId, indexes: &[u64]) -> Answer<'_, Receipt> {
         let indexes: Vec<_> = indexes.iter().copied().map(U256::from).collect();
         let call = Hub::initializeAndClaimArrayCall { dealids: vec![deal.0; indexes.len()], indexes };
-        self.send(self.chain.hub(), &call)
+        self.send(self.chain().hub(), &call)
     }
 
     /// Moves RLC from this account into the hub (nRLC), in one transaction and without a prior approval.
     pub fn deposit(&self, amount: U256) -> Answer<'_, Receipt> {
         Box::pin(async move {
-            let token = self.chain.contracts().await?.token;
-            let call = Rlc::approveAndCallCall { spender: self.chain.hub(), amount, extra: Bytes::new() };
+            let token = self.chain().contracts().await?.token;
+            let call = Rlc::approveAndCallCall { spender: self.chain().hub(), amount, extra: Bytes::new() };
             self.send(token, &call).await
         })
     }
 
     /// Moves free RLC out of the hub (nRLC).
     pub fn withdraw(&self, amount: U256) -> Answer<'_, Receipt> {
-        self.send(self.chain.hub(), &Hub::withdrawCall { amount })
+        self.send(self.chain().hub(), &Hub::withdrawCall { amount })
     }
 
     /// Sends ether (wei).
@@ -266,7 +252,7 @@ impl ChainWriter {
     /// Sends RLC held outside the hub (nRLC).
     pub fn send_rlc(&self, to: Address, amount: U256) -> Answer<'_, Receipt> {
         Box::pin(async move {
-            let token = self.chain.contracts().await?.token;
+            let token = self.chain().contracts().await?.token;
             self.send(token, &Rlc::transferCall { to, amount }).await
         })
     }
@@ -274,7 +260,7 @@ impl ChainWriter {
     /// Adds a category of tasks that take this many seconds; the hub's owner only.
     pub fn create_category(&self, name: String, description: String, seconds: u64) -> Answer<'_, Receipt> {
         let call = Hub::createCategoryCall { name, description, workClockTimeRef: U256::from(seconds) };
-        self.send(self.chain.hub(), &call)
+        self.send(self.chain().hub(), &call)
     }
 
     fn deploy<P, C>(&self, kind: Kind, predict: P, create: C) -> Answer<'_, Deployed>
@@ -283,9 +269,9 @@ impl ChainWriter {
         C: SolCall + Send + 'static,
     {
         Box::pin(async move {
-            let registry = self.chain.registry(kind).await?;
-            let address = self.chain.read(registry, &predict).await?;
-            if self.chain.is_registered(kind, address).await? {
+            let registry = self.chain().registry(kind).await?;
+            let address = self.chain().read(registry, &predict).await?;
+            if self.chain().is_registered(kind, address).await? {
                 return Ok(Deployed { address, receipt: None });
             }
             let mined = self.transact(name_of::<C>(), registry, create.abi_encode(), U256::ZERO).await?;
@@ -300,86 +286,15 @@ impl ChainWriter {
         Box::pin(async move { Ok(receipt_of(&self.transact(name_of::<C>(), to, input, U256::ZERO).await?)) })
     }
 
-    async fn transact(
-        &self,
-        call: &'static str,
-        to: Address,
-        input: Vec<u8>,
-        value: U256,
-    ) -> Result<TransactionReceipt, ChainError> {
-        let request = TransactionRequest::default()
-            .with_from(self.address())
-            .with_to(to)
-            .with_input(input.clone())
-            .with_value(value);
-        let provider = self.chain.provider();
-        let gas = self.chain.timed(call, async { provider.estimate_gas(request).await }).await?;
-        let fees = self.chain.timed("eth_feeHistory", provider.estimate_eip1559_fees()).await?;
-        let unsigned = TxEip1559 {
-            chain_id: self.chain.chain_id(),
-            nonce: 0,
-            // The state may have moved on until it is mined: a fifth more than the estimate.
-            gas_limit: gas.saturating_add(gas / 5),
-            max_fee_per_gas: fees.max_fee_per_gas,
-            max_priority_fee_per_gas: fees.max_priority_fee_per_gas,
-            to: TxKind::Call(to),
-            value,
-            input: input.into(),
-            ..TxEip1559::default()
-        };
-        let transaction = self.submit(call, unsigned).await?;
-        self.mined(call, transaction).await
-    }
-
-    /// Takes the account's turn, its next nonce, and sends. The lock is released as soon as the node holds the transaction.
-    async fn submit(&self, call: &'static str, mut unsigned: TxEip1559) -> Result<B256, ChainError> {
-        let _turn = self.turn.lock().await;
-        let mut attempt = 1;
-        loop {
-            let pending = async { self.chain.provider().get_transaction_count(self.address()).pending().await };
-            unsigned.nonce = self.chain.timed("eth_getTransactionCount", pending).await?;
-            let raw = sign(&self.wallet, unsigned.clone())
-                .map_err(|cause| ChainError::Signing { call, cause: cause.to_string() })?;
-            let sent = async {
-                let pending = self.chain.provider().send_raw_transaction(&raw.encoded_2718()).await?;
-                Ok(*pending.tx_hash())
-            };
-            match self.chain.timed(call, sent).await {
-                Err(ChainError::Refused { message, .. }) if attempt < NONCE_ATTEMPTS && nonce_taken(&message) => {
-                    attempt += 1
-                }
-                // Sent, but the answer was lost: the same transaction has the same hash.
-                Err(ChainError::Timeout { .. }) => return Ok(*raw.tx_hash()),
-                sent => return sent,
-            }
-        }
-    }
-
-    async fn mined(&self, call: &'static str, transaction: B256) -> Result<TransactionReceipt, ChainError> {
-        let (begun, provider) = (Instant::now(), self.chain.provider());
-        loop {
-            let asked = async { provider.get_transaction_receipt(transaction).await };
-            if let Some(receipt) = self.chain.timed("eth_getTransactionReceipt", asked).await? {
-                if !receipt.status() {
-                    return Err(ChainError::Failed { call, transaction });
-                }
-                let block = receipt.block_number.unwrap_or_default();
-                if self.confirmations == 1 || self.chain.block_number().await? + 1 >= block + self.confirmations {
-                    return Ok(receipt);
-                }
-            }
-            if begun.elapsed() > MINING_TIMEOUT {
-                return Err(ChainError::NotMined { call, transaction, seconds: MINING_TIMEOUT.as_secs() });
-            }
-            tokio::time::sleep(self.chain.poll()).await;
-        }
+    fn transact(&self, call: &'static str, to: Address, input: Vec<u8>, value: U256) -> Answer<'_, TransactionReceipt> {
+        self.sender.transact(Outgoing { call, to, input: input.into(), value })
     }
 
     fn event<E: SolEvent>(&self, mined: &TransactionReceipt) -> Result<E, ChainError> {
         let found = mined.logs().iter().find_map(|log| E::decode_log(&log.inner).ok());
         found.map(|log| log.data).ok_or_else(|| ChainError::Answer {
             call: E::SIGNATURE.split('(').next().unwrap_or(E::SIGNATURE),
-            contract: mined.to.unwrap_or(self.chain.hub()),
+            contract: mined.to.unwrap_or(self.chain().hub()),
             cause: format!("no such event in transaction {}", mined.transaction_hash),
         })
     }
@@ -387,19 +302,6 @@ impl ChainWriter {
 
 /// Operation of `manage…Order`: 0 would sign the order on chain.
 const CLOSE: u8 = 1;
-
-pub(crate) fn sign(wallet: &Wallet, unsigned: TxEip1559) -> Result<TxEnvelope, iexec_protocol::key::KeyError> {
-    let signed = wallet.key().sign_hash(unsigned.signature_hash())?;
-    let signature = Signature::from_raw(&signed.to_bytes()).map_err(|_| iexec_protocol::key::KeyError::Signature)?;
-    Ok(unsigned.into_signed(signature).into())
-}
-
-/// Words of geth, anvil and Nitro when another process used the nonce first.
-fn nonce_taken(message: &str) -> bool {
-    ["nonce too low", "replacement transaction underpriced", "already known", "already imported"]
-        .iter()
-        .any(|words| message.to_ascii_lowercase().contains(words))
-}
 
 fn receipt_of(mined: &TransactionReceipt) -> Receipt {
     Receipt {
