@@ -113,7 +113,7 @@ pub fn serve(
             // Without it small answers wait for the caller's delayed acknowledgement; failing is no harm.
             let _ = stream.set_nodelay(true);
         });
-        let server = axum::serve(tcp, wrap(router, options)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = axum::serve(tcp, wrap(router, &options)).with_graceful_shutdown(stop.clone().cancelled_owned());
         let cut = async {
             stop.cancelled().await;
             tokio::time::sleep(GRACE).await;
@@ -129,18 +129,18 @@ pub fn serve(
 }
 
 /// The router as it is served: own routes, limits, panics caught, requests counted.
-pub fn wrap(router: Router, options: Options) -> Router {
+pub fn wrap(router: Router, options: &Options) -> Router {
     let metrics = options.metrics.clone();
     let own = Router::new()
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/health", get(|| async { "ok" }))
-        .route("/metrics", get(move || show(metrics.clone())));
-    let routes = own
+        .route("/metrics", get(move || async move { show(&metrics) }));
+    let served = own
         .merge(router)
         .layer(DefaultBodyLimit::max(options.body))
         .layer(CatchPanicLayer::custom(|_| Problem::internal("a request handler panicked").into_response()))
         .layer(middleware::from_fn_with_state(options.clone(), observe));
-    if options.cors { routes.layer(any_origin()) } else { routes }
+    if options.cors { served.layer(any_origin()) } else { served }
 }
 
 fn any_origin() -> CorsLayer {
@@ -151,7 +151,7 @@ fn any_origin() -> CorsLayer {
         .expose_headers(Any)
 }
 
-async fn show(metrics: Metrics) -> Response {
+fn show(metrics: &Metrics) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.to_text()).into_response()
 }
 

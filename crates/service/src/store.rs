@@ -1,4 +1,4 @@
-//! A service's SQLite file: one process, every commit on disk before it counts, readable by its owner alone.
+//! A service's `SQLite` file: one process, every commit on disk before it counts, readable by its owner alone.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
