@@ -1,3 +1,55 @@
-//! Set-up, demo, tests, tidy and benchmarks of the workspace.
+//! `cargo xtask`: set-up, demo, tests, tidy and benchmarks of the workspace.
 
-fn main() {}
+#![allow(clippy::print_stdout, reason = "a developer's tool answers on standard output")]
+
+mod bench;
+mod build;
+mod command;
+mod demo;
+mod enclave;
+mod image;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "cargo xtask <command>
+
+  setup           install the pinned chain, contracts and container runtime; build what the network runs
+  demo [--keep]   start a local network and run the tutorial on it; --keep leaves the network up
+  devnet [...]    start a local network and leave it up (options of `iexecd devnet`)
+  test            everything that CI checks
+  tidy            only the checks of structure and documents
+  bench           measure, and print docs/performance.md's table";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["setup"] => setup::run().and_then(|()| build::all()),
+        ["demo"] => demo::run(false),
+        ["demo", "--keep"] => demo::run(true),
+        ["devnet", options @ ..] => demo::devnet(options),
+        ["test"] => test::run(),
+        ["tidy"] => tidy::run(),
+        ["bench"] => bench::run(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown command `{}`\n{USAGE}", words.join(" ")),
+    }
+}

@@ -1,1 +1,8 @@
-//! End-to-end tests of the built binaries on a local chain
+//! Tests of the whole product: a local network of the built binaries, driven by commands as a user types them.
+//!
+//! This library holds what the tests and `cargo xtask demo` share: the local network and the runner of tutorial pages.
+
+pub mod network;
+pub mod page;
+pub mod shell;
+pub mod workspace;

@@ -1,0 +1,22 @@
+//! What no lint can say about the structure, the documents and the trusted computing base.
+
+mod arrows;
+mod documents;
+mod enclave;
+mod states;
+
+use anyhow::{Result, ensure};
+
+/// Runs every check and tells all that is wrong at once.
+pub fn run() -> Result<()> {
+    let mut faults = Vec::new();
+    faults.extend(arrows::check()?);
+    faults.extend(enclave::check()?);
+    faults.extend(documents::check()?);
+    faults.extend(states::check()?);
+    for fault in &faults {
+        println!("tidy: {fault}");
+    }
+    ensure!(faults.is_empty(), "{} things are not tidy", faults.len());
+    Ok(())
+}
