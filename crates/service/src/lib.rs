@@ -7,6 +7,7 @@ pub mod clock;
 pub mod crypto;
 pub mod json;
 pub mod logging;
+pub mod login;
 pub mod metrics;
 pub mod problem;
 pub mod serve;
