@@ -2,7 +2,7 @@
 
 mod arrows;
 mod documents;
-mod enclave;
+pub mod enclave;
 mod states;
 
 use anyhow::{Result, ensure};

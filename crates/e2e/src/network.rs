@@ -67,7 +67,7 @@ impl Network {
     /// A shell in an empty folder with a wallet folder of its own, set up for this network.
     pub fn shell(&self, folder: &Path) -> Result<Shell> {
         fs::create_dir_all(folder)?;
-        Shell::start(folder, &workspace::target().join("debug"), &self.variables(folder))
+        Shell::start(folder, &workspace::programs(), &self.variables(folder))
     }
 
     /// What a user sets to work on this network.

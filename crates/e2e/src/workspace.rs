@@ -12,9 +12,16 @@ pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
-/// A program that `cargo xtask` builds (profile `dev`).
+/// The folder of the programs that `cargo xtask` builds: profile `dev`, or `release` for measurements
+/// (`IEXEC_PROGRAMS=release`).
+pub fn programs() -> PathBuf {
+    let profile = std::env::var("IEXEC_PROGRAMS").ok().filter(|profile| profile == "release");
+    target().join(profile.as_deref().unwrap_or("debug"))
+}
+
+/// One of them.
 pub fn program(name: &str) -> PathBuf {
-    target().join("debug").join(name)
+    programs().join(name)
 }
 
 /// The statically linked enclave program that `cargo xtask` builds.
