@@ -71,6 +71,18 @@ causes! {
     TeePreparationFailed = "TEE_PREPARATION_FAILED", "a fault of the worker; the task is tried again";
     /// The session names no task.
     PreComputeTaskIdMissing = "PRE_COMPUTE_TASK_ID_MISSING", "a fault of the SMS";
+    /// The session does not say whether there is a dataset.
+    PreComputeIsDatasetRequiredMissing = "PRE_COMPUTE_IS_DATASET_REQUIRED_MISSING", "a fault of the SMS";
+    /// The session names no checksum for the dataset.
+    PreComputeDatasetChecksumMissing = "PRE_COMPUTE_DATASET_CHECKSUM_MISSING", "the dataset owner must deploy the dataset with its checksum";
+    /// The session names no file name for the dataset.
+    PreComputeDatasetFilenameMissing = "PRE_COMPUTE_DATASET_FILENAME_MISSING", "a fault of the SMS";
+    /// The session does not say how many input files there are.
+    PreComputeInputFilesNumberMissing = "PRE_COMPUTE_INPUT_FILES_NUMBER_MISSING", "a fault of the SMS";
+    /// The session counts more input files than it names.
+    PreComputeInputFileUrlMissing = "PRE_COMPUTE_AT_LEAST_ONE_INPUT_FILE_URL_MISSING", "a fault of the SMS";
+    /// Anything else before the app.
+    PreComputeFailedUnknownIssue = "PRE_COMPUTE_FAILED_UNKNOWN_ISSUE", "a fault of the enclave; report it";
     /// The dataset's key is not of its form.
     PreComputeDatasetKeyMissing = "PRE_COMPUTE_DATASET_KEY_MISSING", "the dataset owner must push the key: `iexec dataset push-secret`";
     /// The enclave was not given the dataset.
@@ -89,6 +101,8 @@ causes! {
     AppComputeFailed = "APP_COMPUTE_FAILED", "read the app's output: `iexec task debug --logs`";
     /// The app ran longer than its category allows.
     AppComputeTimeout = "APP_COMPUTE_TIMEOUT", "run in a longer category: `--category`";
+    /// The session names no task for the result.
+    PostComputeTaskIdMissing = "POST_COMPUTE_TASK_ID_MISSING", "a fault of the SMS";
     /// The session names no worker.
     PostComputeWorkerAddressMissing = "POST_COMPUTE_WORKER_ADDRESS_MISSING", "a fault of the SMS";
     /// The challenge key is missing or malformed.
