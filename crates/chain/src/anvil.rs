@@ -6,9 +6,10 @@
 //! anvil writes its state in place; a copy that parses whole is moved to `chain.json` by a rename, so a crash while
 //! writing costs at most one interval.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,10 +24,13 @@ use crate::wallet::WalletError;
 pub const STATE_FILE: &str = "chain.json";
 /// What anvil itself writes; perhaps half-written.
 const DUMP_FILE: &str = "chain.dump.json";
-const SAVE_SECONDS: u64 = 10;
+/// A dump holds every block, 1.7 kB each when empty: after a day it is 150 MB, too much to write more often.
+const SAVE_SECONDS: u64 = 60;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 /// Writing a large state takes a while.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+/// anvil logs every call: enough to see how it began.
+const MAX_LOG: usize = 4 << 20;
 const WATCH: Duration = Duration::from_millis(50);
 
 /// How blocks are made.
@@ -54,6 +58,7 @@ enum Never {}
 #[derive(Debug, Clone)]
 struct Settings {
     binary: PathBuf,
+    /// 0: any that is free.
     port: u16,
     mining: Mining,
     /// The state to begin with.
@@ -85,11 +90,11 @@ impl Anvil {
         })
     }
 
-    /// A node for a test: a free port, blocks as asked, the contracts deployed, nothing kept.
+    /// A node for a test: any free port, blocks as asked, the contracts deployed, nothing kept.
     pub fn ephemeral(tools: &Toolchain, mining: Mining) -> Answer<'_, Self, AnvilError> {
         Box::pin(async move {
-            let (load, port) = (Some(prepared_state(tools).await?), free_port()?);
-            Self::launch(Settings { binary: tools.anvil.clone(), port, mining, load, keep: None, log: None }).await
+            let load = Some(prepared_state(tools).await?);
+            Self::launch(Settings { binary: tools.anvil.clone(), port: 0, mining, load, keep: None, log: None }).await
         })
     }
 
@@ -113,8 +118,8 @@ impl Anvil {
 
     async fn launch(settings: Settings) -> Result<Self, AnvilError> {
         let port = settings.port;
-        // Asked first, so that another program's answer is never taken for ours.
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
+        // Asked first for a clear answer; the node's own "Listening on" is what counts.
+        if port != 0 && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
             return Err(AnvilError::PortInUse { port });
         }
         let (alive, stop) = mpsc::channel();
@@ -124,22 +129,15 @@ impl Anvil {
             .name("anvil".into())
             .spawn(move || guard(&settings, report, &stop))
             .map_err(|cause| io(&binary, cause))?;
-        let anvil = Self { port, alive: Some(alive), guard: Some(guard) };
-        match started.await {
-            Ok(Ok(())) => {}
-            Ok(Err(cause)) => return Err(io(&binary, cause)),
-            Err(_) => return Err(AnvilError::Exited { port }),
+        let mut anvil = Self { port, alive: Some(alive), guard: Some(guard) };
+        match tokio::time::timeout(START_TIMEOUT, started).await {
+            Ok(Ok(Started::Listening(port))) => anvil.port = port,
+            Ok(Ok(Started::Not(cause))) => return Err(io(&binary, cause)),
+            Ok(Err(_)) => return Err(AnvilError::Exited { port }),
+            Err(_) => return Err(AnvilError::Silent { port, seconds: START_TIMEOUT.as_secs() }),
         }
-        let chain = anvil.chain()?;
-        let begun = Instant::now();
-        loop {
-            match chain.block_number().await {
-                Ok(_) => return Ok(anvil),
-                Err(_) if !anvil.is_running() => return Err(AnvilError::Exited { port }),
-                Err(cause) if begun.elapsed() > START_TIMEOUT => return Err(cause.into()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
+        anvil.chain()?.block_number().await?;
+        Ok(anvil)
     }
 }
 
@@ -163,8 +161,8 @@ pub fn prepared_state(tools: &Toolchain) -> Answer<'_, PathBuf, AnvilError> {
         let dir = tempfile::tempdir_in(parent).map_err(|cause| io(parent, cause))?;
         let deployer = DevAccount::Deployer.wallet()?;
         let plan = Plan::new(tools, deployer.address())?;
-        let (binary, port, keep) = (tools.anvil.clone(), free_port()?, Some(dir.path().to_owned()));
-        let settings = Settings { binary, port, mining: Mining::AtOnce, load: None, keep, log: None };
+        let (binary, keep) = (tools.anvil.clone(), Some(dir.path().to_owned()));
+        let settings = Settings { binary, port: 0, mining: Mining::AtOnce, load: None, keep, log: None };
         let anvil = Anvil::launch(settings).await?;
         let found = deploy::deploy(&anvil.chain()?, plan, &deployer).await?;
         anvil.stop();
@@ -178,13 +176,26 @@ pub fn prepared_state(tools: &Toolchain) -> Answer<'_, PathBuf, AnvilError> {
     })
 }
 
+/// What the guard tells about the start.
+#[derive(Debug)]
+enum Started {
+    Listening(u16),
+    Not(std::io::Error),
+}
+
+type Report = tokio::sync::oneshot::Sender<Started>;
+
 /// Runs on its own thread from start to end of the process.
-fn guard(settings: &Settings, report: tokio::sync::oneshot::Sender<std::io::Result<()>>, stop: &mpsc::Receiver<Never>) {
-    let mut child = match command(settings).and_then(|mut command| command.spawn()) {
-        Ok(child) => child,
-        Err(cause) => return drop(report.send(Err(cause))),
+fn guard(settings: &Settings, report: Report, stop: &mpsc::Receiver<Never>) {
+    let log = settings.log.as_ref().map(std::fs::File::create).transpose();
+    let started = log.and_then(|log| Ok((log, command(settings).spawn()?)));
+    let (log, mut child) = match started {
+        Ok(started) => started,
+        Err(cause) => return drop(report.send(Started::Not(cause))),
     };
-    let _ = report.send(Ok(()));
+    if let Some(output) = child.stdout.take() {
+        std::thread::spawn(move || follow(output, log, report));
+    }
     let mut saved = None;
     loop {
         if matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
@@ -204,7 +215,24 @@ fn guard(settings: &Settings, report: tokio::sync::oneshot::Sender<std::io::Resu
     }
 }
 
-fn command(settings: &Settings) -> std::io::Result<Command> {
+/// Reads the node's output to its end: the line that names the port, and the log.
+fn follow(output: ChildStdout, mut log: Option<std::fs::File>, report: Report) {
+    let (mut report, mut written) = (Some(report), 0);
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        if let Some(port) = line.strip_prefix("Listening on 127.0.0.1:").and_then(|port| port.trim().parse().ok())
+            && let Some(report) = report.take()
+        {
+            // Nobody waits any more when the start was given up.
+            let _ = report.send(Started::Listening(port));
+        }
+        written += line.len();
+        if let Some(file) = log.as_mut().filter(|_| written < MAX_LOG) {
+            let _ = writeln!(file, "{line}");
+        }
+    }
+}
+
+fn command(settings: &Settings) -> Command {
     let mut command = mortal(&settings.binary);
     command.args(["--host", "127.0.0.1", "--port", &settings.port.to_string(), "--chain-id", &CHAIN_ID.to_string()]);
     // One block may hold any number of deals, and no state is kept for past blocks (else gigabytes on disk).
@@ -218,15 +246,11 @@ fn command(settings: &Settings) -> std::io::Result<Command> {
     if let Some(dir) = &settings.keep {
         command.arg("--dump-state").arg(dir.join(DUMP_FILE)).args(["--state-interval", &SAVE_SECONDS.to_string()]);
     }
-    let output = match &settings.log {
-        Some(path) => std::fs::File::create(path)?.into(),
-        None => Stdio::null(),
-    };
-    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(output);
+    command.stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
     // A terminal's Ctrl-C is for the owner, who stops services in their order.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    Ok(command)
+    command
 }
 
 /// The command that runs `binary`, to be ended by the kernel when its parent dies.
@@ -290,17 +314,12 @@ fn adopt(dir: &Path) -> Result<(), AnvilError> {
     let kept = dir.join(STATE_FILE);
     let written = (|| {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        std::io::Write::write_all(&mut file, &text)?;
+        file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(&kept)?;
         Ok(())
     })();
     written.map_err(|cause: std::io::Error| io(&kept, cause))
-}
-
-fn free_port() -> Result<u16, AnvilError> {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    free.map(|address| address.port()).map_err(|_| AnvilError::PortInUse { port: 0 })
 }
 
 fn io(path: &Path, cause: std::io::Error) -> AnvilError {
@@ -321,6 +340,14 @@ pub enum AnvilError {
     Exited {
         /// The port.
         port: u16,
+    },
+    /// It runs and does not say where.
+    #[error("anvil on port {port} is not ready after {seconds} s")]
+    Silent {
+        /// The port.
+        port: u16,
+        /// How long was waited.
+        seconds: u64,
     },
     /// A file could not be read, written or run.
     #[error("{path}: {cause}")]

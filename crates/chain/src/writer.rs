@@ -5,8 +5,10 @@
 use alloy::primitives::{Address, B256, Bytes, U256};
 use alloy::rpc::types::TransactionReceipt;
 use alloy::sol_types::{SolCall, SolEvent};
+use iexec_protocol::authorization::WorkerpoolAuthorization;
 use iexec_protocol::id::{DealId, TaskId};
 use iexec_protocol::order::{AppOrder, DatasetOrder, RequestOrder, Unverified, WorkerpoolOrder};
+use iexec_protocol::result::{ResultLink, SignedContribution};
 
 use crate::client::{Chain, Turn, name_of};
 use crate::contracts::{AppRegistry, DatasetRegistry, Hub, Registry, Rlc, Workerpool as Pool, WorkerpoolRegistry};
@@ -83,6 +85,23 @@ pub struct ContributionCall {
     pub enclave_signature: Bytes,
     /// Made by the workerpool's owner.
     pub authorization: Bytes,
+}
+
+impl ContributionCall {
+    /// What a worker of a TEE deal hands in: the enclave's contribution, what allows it, and where the result lies.
+    pub fn new(signed: &SignedContribution, allowed: &WorkerpoolAuthorization, link: &ResultLink) -> Self {
+        let SignedContribution { contribution, enclave_signature } = signed;
+        let tee = !allowed.enclave_challenge.is_zero();
+        Self {
+            task: contribution.task,
+            result_digest: contribution.result_digest,
+            results: link.to_bytes().into(),
+            results_callback: contribution.callback.clone(),
+            enclave_challenge: allowed.enclave_challenge,
+            enclave_signature: if tee { enclave_signature.to_bytes().into() } else { Bytes::new() },
+            authorization: allowed.signature.value.to_bytes().into(),
+        }
+    }
 }
 
 impl ChainWriter {
