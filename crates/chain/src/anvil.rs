@@ -3,15 +3,13 @@
 //! It never outlives its owner. One thread starts it, watches it and stops it: SIGTERM lets anvil write its state. On
 //! Linux the kernel sends the same signal when this process dies in whatever way (`PR_SET_PDEATHSIG`, set by util-linux'
 //! setpriv, which needs no unsafe code here; the signal belongs to the starting thread, so that thread lives as long).
-//! anvil writes its state in place; a copy that parses whole is moved to `chain.json` by a rename, so a crash while
-//! writing costs at most one interval.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crate::client::{Answer, Chain};
 use crate::deploy::{self, Addresses, DeployError, Plan};
@@ -20,10 +18,10 @@ use crate::error::ChainError;
 use crate::toolchain::Toolchain;
 use crate::wallet::WalletError;
 
-/// The chain's state as of its last save, whole.
-pub const STATE_FILE: &str = "chain.json";
-/// What anvil itself writes; perhaps half-written.
-const DUMP_FILE: &str = "chain.dump.json";
+mod state;
+pub use state::STATE_FILE;
+use state::{DUMP_FILE, adopt, save_if_settled};
+
 /// A dump holds every block, 1.7 kB each when empty: after a day it is 150 MB, too much to write more often.
 const SAVE_SECONDS: u64 = 60;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -289,37 +287,6 @@ fn terminate(child: &Child) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn terminate(child: &mut Child) -> std::io::Result<()> {
     child.kill()
-}
-
-/// Adopts a dump that anvil finished writing more than a second ago.
-fn save_if_settled(dir: &Path, saved: &mut Option<SystemTime>) {
-    let Ok(written) = std::fs::metadata(dir.join(DUMP_FILE)).and_then(|metadata| metadata.modified()) else { return };
-    let settled = written.elapsed().is_ok_and(|age| age > Duration::from_secs(1));
-    if settled && *saved != Some(written) && adopt(dir).is_ok() {
-        *saved = Some(written);
-    }
-}
-
-/// Makes anvil's last dump the kept state, if it is whole.
-fn adopt(dir: &Path) -> Result<(), AnvilError> {
-    let dump = dir.join(DUMP_FILE);
-    let text = match std::fs::read(&dump) {
-        Ok(text) => text,
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(cause) => return Err(io(&dump, cause)),
-    };
-    if serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_err() {
-        return Ok(());
-    }
-    let kept = dir.join(STATE_FILE);
-    let written = (|| {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(&text)?;
-        file.as_file().sync_all()?;
-        file.persist(&kept)?;
-        Ok(())
-    })();
-    written.map_err(|cause: std::io::Error| io(&kept, cause))
 }
 
 fn io(path: &Path, cause: std::io::Error) -> AnvilError {

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 
 use crate::devnet;
 
+mod place;
+use place::Place;
+
 /// A `chain.json` larger than this is not read.
 pub const MAX_BYTES: usize = 256 * 1024;
 /// The network of a `chain.json` that names no default.
@@ -304,84 +307,6 @@ fn complete(name: &str, entry: &Entry) -> Result<Network, NetworkError> {
             faucet: mine.faucet.clone().or(theirs.faucet),
         },
     })
-}
-
-/// A value and the path to it, for errors.
-struct Place<'a> {
-    path: String,
-    value: &'a Value,
-}
-
-impl<'a> Place<'a> {
-    fn root(value: &'a Value) -> Self {
-        Self { path: String::new(), value }
-    }
-
-    fn object(&self, known: &[&str]) -> Result<&Self, NetworkError> {
-        let fields = self.fields()?;
-        match fields.keys().find(|key| !known.contains(&key.as_str())) {
-            None => Ok(self),
-            Some(key) => Err(NetworkError::UnknownKey {
-                key: key.chars().take(80).collect(),
-                place: if self.path.is_empty() { "the file".into() } else { self.path.clone() },
-                known: join(known.iter().copied()),
-            }),
-        }
-    }
-
-    fn entries(&self) -> Result<Vec<(String, Self)>, NetworkError> {
-        Ok(self.fields()?.iter().map(|(key, value)| (key.clone(), self.at(key, value))).collect())
-    }
-
-    fn field(&self, key: &str) -> Option<Self> {
-        let value = self.value.get(key)?;
-        Some(self.at(key, value))
-    }
-
-    fn at(&self, key: &str, value: &'a Value) -> Self {
-        let dot = if self.path.is_empty() { "" } else { "." };
-        Self { path: format!("{}{dot}{}", self.path, key.chars().take(80).collect::<String>()), value }
-    }
-
-    fn fields(&self) -> Result<&'a Map<String, Value>, NetworkError> {
-        self.value.as_object().ok_or_else(|| self.fault("an object"))
-    }
-
-    fn text(&self) -> Result<String, NetworkError> {
-        self.value.as_str().map(str::to_owned).ok_or_else(|| self.fault("a text"))
-    }
-
-    fn id(&self) -> Result<u64, NetworkError> {
-        let text = self.value.as_str().map(str::parse).and_then(Result::ok);
-        self.value.as_u64().or(text).ok_or_else(|| self.fault("a chain id in decimal"))
-    }
-
-    fn url(&self) -> Result<String, NetworkError> {
-        let text = self.text()?;
-        let web = url::Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if web { Ok(text) } else { Err(self.fault("an http or https URL")) }
-    }
-
-    fn address(&self) -> Result<Address, NetworkError> {
-        iexec_protocol::id::parse_address(&self.text()?).map_err(|_| self.fault("an address (0x and 40 hex digits)"))
-    }
-
-    /// One URL, or one for each framework: the first of tdx, scone, gramine is used.
-    fn sms(&self) -> Result<String, NetworkError> {
-        if self.value.is_string() {
-            return self.url();
-        }
-        let frameworks = ["tdx", "scone", "gramine"];
-        let listed = self.object(&frameworks)?;
-        let mut urls = frameworks.iter().filter_map(|key| listed.field(key)).map(|place| place.url());
-        urls.next().unwrap_or_else(|| Err(self.fault("a URL or an object with one of tdx, scone, gramine")))
-    }
-
-    fn fault(&self, expected: &'static str) -> NetworkError {
-        let found: String = self.value.to_string().chars().take(80).collect();
-        let place = if self.path.is_empty() { "the file".into() } else { self.path.clone() };
-        NetworkError::Field { place, found, expected }
-    }
 }
 
 fn join<'a>(names: impl Iterator<Item = &'a str>) -> String {

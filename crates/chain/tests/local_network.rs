@@ -229,5 +229,7 @@ async fn another_chain_another_hub_and_no_chain_are_told_apart() {
         gone.is_transient() && gone.to_string().starts_with(&format!("cannot reach the chain at {url}: ")),
         "{gone}"
     );
+    let closed = Chain::connect("https://127.0.0.1:1", 1, devnet::HUB).await.unwrap_err();
+    assert!(matches!(closed, ChainError::Unreachable { .. }), "{closed}");
     assert!(matches!(Chain::new("ftp://x", 1, devnet::HUB), Err(ChainError::Url { .. })));
 }
