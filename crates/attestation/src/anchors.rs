@@ -15,6 +15,7 @@ impl TrustAnchors {
     }
 
     /// Believes also a development root key, by its address. Whoever holds that key can pass for any enclave.
+    #[must_use]
     pub fn insecure_with_simulated(self, root: Address) -> Self {
         Self { simulated: Some(root) }
     }

@@ -1,1 +1,170 @@
-//! The Secret Management Service: keeps secrets, gives a session to an attested, authorized enclave
+//! The Secret Management Service: keeps secrets, and gives a session to an attested enclave of an authorized worker.
+//!
+//! Every secret goes in by its owner's signature and out only inside a session sealed to an enclave's key; there is no
+//! way to read one back. Spec: `docs/spec/http.md` (SMS), `docs/spec/session.md`, `docs/spec/attestation.md`.
+//!
+//! What it is not: it makes no evidence, runs no app, sends no transaction.
+
+mod description;
+mod http;
+mod private_file;
+mod secret;
+mod session;
+pub mod simulated_pki;
+mod store;
+mod tee;
+mod vault;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use iexec_attestation::TrustAnchors;
+use iexec_chain::Chain;
+use iexec_protocol::{Address, evidence::Tee, id::Sha256};
+use iexec_service::{BoxFuture, CancellationToken, Listener, Metrics, Options, clock, serve};
+
+use crate::{http::Context, store::Store, tee::Trust};
+
+/// Chain ids that no public network has: ganache, anvil and hardhat, and this project's own local network.
+pub const LOCAL_CHAINS: [u64; 3] = [1337, 31337, iexec_chain::devnet::CHAIN_ID];
+
+/// Largest body of any request, in bytes; the routes have smaller ones.
+const MAX_BODY: usize = 64 * 1024;
+const PURGE_EVERY: Duration = Duration::from_hours(1);
+/// Ended challenges and sessions are kept this long, in seconds, so that late questions get a precise answer.
+const PURGE_AFTER: u64 = 3600;
+
+/// An SMS's settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Origin under which enclaves' workers reach this SMS; `None` for the address it listens on.
+    pub public_url: Option<String>,
+    /// Folder of database and master key; made if absent.
+    pub data: PathBuf,
+    /// JSON-RPC endpoint.
+    pub chain_url: String,
+    /// EIP-155 chain id.
+    pub chain_id: u64,
+    /// The PoCo contract.
+    pub hub: Address,
+    /// Measurements of the enclave programs that may receive secrets.
+    pub enclaves: Vec<Sha256>,
+    /// Address of a simulated TEE's root key ([`simulated_pki`]). Whoever has that key gets every secret: for local
+    /// networks alone, and refused on any other chain.
+    pub insecure_simulated_tee: Option<Address>,
+}
+
+/// An SMS that has its port and its store.
+pub struct Sms {
+    listener: Listener,
+    context: Arc<Context>,
+}
+
+/// Runs an SMS until `stop`.
+pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move { Sms::start(config).await?.serve(stop).await })
+}
+
+impl Sms {
+    /// Takes the port, opens the store, asks the chain whether it is the right one. A chain that is down delays nothing.
+    pub fn start(config: Config) -> BoxFuture<'static, anyhow::Result<Self>> {
+        Box::pin(async move {
+            let trust = trust(&config)?;
+            let chain = Chain::new(&config.chain_url, config.chain_id, config.hub)?;
+            let listener = Listener::bind(config.listen).await?;
+            let store = Store::open(&config.data).await?;
+            let metrics = Metrics::default();
+            show_trust(&trust, &metrics);
+            let origin = config.public_url.unwrap_or_else(|| listener.origin());
+            let checked = tokio::sync::OnceCell::new();
+            let context = Context { store, chain, checked, trust, origin, metrics };
+            check_chain(&context).await?;
+            Ok(Self { listener, context: Arc::new(context) })
+        })
+    }
+
+    /// Origin that it listens on.
+    pub fn origin(&self) -> String {
+        self.listener.origin()
+    }
+
+    /// Answers until `stop`.
+    pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+        let options =
+            Options { body: MAX_BODY, cors: true, metrics: self.context.metrics.clone(), ..Options::default() };
+        let router = http::router(Arc::clone(&self.context));
+        Box::pin(async move {
+            let purge = tokio::spawn(purge(self.context, stop.clone()));
+            let served = serve(self.listener, router, options, stop).await;
+            purge.await.context("the purge panicked")?;
+            served
+        })
+    }
+}
+
+fn trust(config: &Config) -> anyhow::Result<Trust> {
+    let hardware = TrustAnchors::hardware();
+    let enclaves = config.enclaves.clone();
+    let Some(root) = config.insecure_simulated_tee else {
+        return Ok(Trust { anchors: hardware, tees: Vec::new(), enclaves });
+    };
+    check_local(config.chain_id)?;
+    let anchors = hardware.insecure_with_simulated(root);
+    Ok(Trust { anchors, tees: vec![Tee::Simulated], enclaves })
+}
+
+/// Spec ATT-11.
+fn check_local(chain_id: u64) -> anyhow::Result<()> {
+    if LOCAL_CHAINS.contains(&chain_id) {
+        return Ok(());
+    }
+    bail!(
+        "--insecure-simulated-tee is refused on chain {chain_id}: it is allowed on the local chains {LOCAL_CHAINS:?} alone\n\
+         hint: a simulated TEE protects nothing; run on hardware, or on a local network"
+    )
+}
+
+/// A simulation says so where people and monitors look (spec ATT-12).
+fn show_trust(trust: &Trust, metrics: &Metrics) {
+    let simulated = trust.tees.contains(&Tee::Simulated);
+    let help = "1 if evidence of this TEE is accepted; tee=\"simulated\" protects nothing.";
+    for tee in [Tee::Simulated, Tee::Tdx, Tee::Snp, Tee::Sgx] {
+        metrics.gauge("sms_accepted_tee", help, &[("tee", tee.name())]).set(u64::from(trust.tees.contains(&tee)));
+    }
+    if simulated {
+        tracing::warn!(
+            "INSECURE: this SMS accepts the SIMULATED TEE. Its secrets are open to whoever runs the worker. Never for real data."
+        );
+    }
+    if trust.enclaves.is_empty() {
+        tracing::warn!("no enclave measurement is allowed: no session will be released");
+    }
+}
+
+async fn check_chain(context: &Context) -> anyhow::Result<()> {
+    match context.chain().await.map(drop) {
+        Err(error) if error.is_transient() => {
+            tracing::warn!("{error}; requests that need the chain get 503 until it answers");
+            Ok(())
+        }
+        checked => Ok(checked?),
+    }
+}
+
+/// Hourly, spec SMS-34.
+async fn purge(context: Arc<Context>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(PURGE_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => (),
+        }
+        match context.store.purge(clock::now().saturating_sub(PURGE_AFTER)).await {
+            Ok(0) => (),
+            Ok(gone) => tracing::debug!("purged {gone} ended challenges and sessions"),
+            Err(error) => tracing::error!("{:#}", anyhow::Error::new(error)),
+        }
+    }
+}

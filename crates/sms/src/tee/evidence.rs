@@ -1,0 +1,78 @@
+//! The release of a session: evidence in, the session sealed to the enclave's key out (spec SMS-44 to SMS-47).
+
+use iexec_attestation::{Attested, Policy, TrustAnchors, verify};
+use iexec_chain::Chain;
+use iexec_protocol::{
+    Timestamp,
+    evidence::{Evidence, Tee},
+    id::Sha256,
+    session::{MAX_FRAME, SealedSession, seal},
+};
+
+use super::{Refusal, facts};
+use crate::{
+    description::Description,
+    session,
+    store::{Pending, Store, Stored},
+};
+
+/// Whom the SMS trusts.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    pub(crate) anchors: TrustAnchors,
+    pub(crate) tees: Vec<Tee>,
+    pub(crate) enclaves: Vec<Sha256>,
+}
+
+/// Gives a pending session to the enclave that `evidence` is of, once. All is read from the chain again: an
+/// authorization counts only as long as its task is ACTIVE.
+pub(crate) async fn release(
+    store: &Store,
+    chain: &Chain,
+    trust: &Trust,
+    id: &str,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Result<SealedSession, Refusal> {
+    let pending = pending(store, id, now).await?;
+    let Pending { nonce, authorization, worker_signature, .. } = *pending;
+    let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
+    let authorized = authorization.authorize(&worker_signature, &task, &deal)?;
+    let description = facts::describe(chain, task, deal).await?;
+    let attested = attest(trust, &description, evidence, nonce, now)?;
+    let challenge = authorized.authorization().enclave_challenge;
+    let secrets = facts::secrets(store, &description, challenge).await?;
+    let key = *attested.key();
+    let session = session::open(authorized, attested, &description, &secrets, id.to_owned())?;
+    let sealed = seal(&session, &key, &mut rand::rng()).map_err(|_| Refusal::Key)?;
+    check_frame(&sealed)?;
+    if store.release_session(id).await? { Ok(sealed) } else { Err(Refusal::Used) }
+}
+
+async fn pending(store: &Store, id: &str, now: Timestamp) -> Result<Box<Pending>, Refusal> {
+    match store.session(id).await? {
+        None => Err(Refusal::NoSession),
+        Some(Stored::Released) => Err(Refusal::Used),
+        Some(Stored::Pending(pending)) if now >= pending.expires => {
+            Err(Refusal::Expired { ago: now - pending.expires })
+        }
+        Some(Stored::Pending(pending)) => Ok(pending),
+    }
+}
+
+fn attest(
+    trust: &Trust,
+    description: &Description,
+    evidence: &Evidence,
+    nonce: iexec_protocol::evidence::Nonce,
+    now: Timestamp,
+) -> Result<Attested, Refusal> {
+    let policy = Policy { tees: trust.tees.clone(), measurements: trust.enclaves.clone(), image: description.image() };
+    Ok(verify(evidence, description.task.id, nonce, &trust.anchors, &policy, now)?)
+}
+
+/// A sealed session must fit into one frame of the enclave's pipe; base64 makes three bytes four.
+fn check_frame(sealed: &SealedSession) -> Result<(), Refusal> {
+    let bytes = sealed.ciphertext.len() / 3 * 4 + 1024;
+    if bytes <= MAX_FRAME { Ok(()) } else { Err(Refusal::TooLarge { bytes }) }
+}
