@@ -1,1 +1,234 @@
-//! The scheduler: watches deals, drives tasks, grants them to workers
+//! The scheduler of a workerpool: watches deals, drives their tasks, grants them to workers.
+//!
+//! It computes nothing and sees no secret: it is not trusted with more than the pool's own money. What to do next is a
+//! function of the stored task and of the chain (`docs/spec/task.md`), so that a crash is a restart.
+
+mod admit;
+mod clock;
+mod drive;
+mod grants;
+mod history;
+mod store;
+mod tasks;
+mod watch;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use axum::Router;
+use iexec_chain::{Chain, ChainError, ChainWriter, Wallet};
+use iexec_protocol::{
+    Address,
+    id::TaskId,
+    task::{Action, Event},
+};
+use iexec_service::{BoxFuture, CancellationToken, Client, Listener, Metrics, Options, serve};
+use tokio::sync::{Mutex, Notify};
+
+use crate::{
+    clock::ChainClock,
+    store::{Row, Store},
+};
+
+/// The store's file in the data folder.
+const FILE: &str = "scheduler.sqlite";
+
+/// What a scheduler is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The folder of its store.
+    pub data: PathBuf,
+    /// The chain.
+    pub chain: Chain,
+    /// The workerpool's contract.
+    pub workerpool: Address,
+    /// The workerpool's owner: signs authorizations and sends the scheduler's transactions.
+    pub wallet: Wallet,
+    /// The pool's SMS, as `http://127.0.0.1:13300`; `None` for a pool without enclaves.
+    pub sms_url: Option<String>,
+    /// The pool's result storage, told to workers.
+    pub storage_url: String,
+    /// The first block to read when the store is new.
+    pub start_block: u64,
+    /// Workers that may ask for tasks; any if empty.
+    pub workers: Vec<Address>,
+    /// Tasks that a worker may hold at once; at least 1.
+    pub capacity: usize,
+}
+
+/// Runs the scheduler until `stop`.
+pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move {
+        let listener = Listener::bind(config.listen).await?;
+        run_on(listener, config, stop).await
+    })
+}
+
+/// Runs the scheduler on a port that is bound already (`config.listen` is not read), until `stop`.
+pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move {
+        let scheduler = Arc::new(Scheduler::open(config, stop.clone()).await?);
+        let options = Options { cors: true, metrics: scheduler.metrics.clone(), ..Options::default() };
+        // Whichever part ends first ends the others, so that none runs on without them.
+        let stopped = stop.child_token();
+        let guard = stopped.clone().drop_guard();
+        let web = serve(listener, router(&scheduler), options, stopped.clone());
+        let work = async {
+            let _guard = guard;
+            work(&scheduler, &stopped).await
+        };
+        tokio::try_join!(web, work).map(|_| ())
+    })
+}
+
+fn router(scheduler: &Arc<Scheduler>) -> Router {
+    grants::router().merge(tasks::router()).with_state(scheduler.clone())
+}
+
+/// Everything but answering requests. The chain is reached first: the time that deadlines go by is its own.
+async fn work(scheduler: &Arc<Scheduler>, stop: &CancellationToken) -> anyhow::Result<()> {
+    if !scheduler.reach_chain(stop).await? {
+        return Ok(());
+    }
+    scheduler.resume().await?;
+    tokio::join!(watch::run(scheduler, stop), drive::run(scheduler, stop));
+    Ok(())
+}
+
+/// What the parts share.
+struct Scheduler {
+    chain: ChainWriter,
+    workerpool: Address,
+    sms_url: Option<String>,
+    storage_url: String,
+    workers: Vec<Address>,
+    capacity: usize,
+    client: Client,
+    store: Store,
+    clock: ChainClock,
+    /// Told when deals were read.
+    deals: Notify,
+    /// Told when a task became ready.
+    ready: Notify,
+    /// Held while a worker's tasks are counted and one more is granted.
+    granting: Mutex<()>,
+    login_secret: [u8; 32],
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+impl Scheduler {
+    async fn open(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
+        iexec_service::crypto::install();
+        iexec_service::store::private_folder(&config.data)?;
+        let (chain, workerpool) = (&config.chain, config.workerpool);
+        let network = format!("workerpool {workerpool} at hub {} on chain {}", chain.hub(), chain.chain_id());
+        let store = Store::open(&config.data.join(FILE), &network, config.start_block).await?;
+        Ok(Self {
+            chain: config.chain.with_wallet(config.wallet),
+            workerpool,
+            sms_url: config.sms_url,
+            storage_url: config.storage_url,
+            workers: config.workers,
+            capacity: config.capacity.max(1),
+            client: Client::new()?,
+            login_secret: store.login_secret().await?,
+            store,
+            clock: ChainClock::default(),
+            deals: Notify::new(),
+            ready: Notify::new(),
+            granting: Mutex::new(()),
+            metrics: Metrics::default(),
+            stop,
+        })
+    }
+
+    /// Waits until the chain answers and checks that this is the pool's owner there. False when told to stop.
+    async fn reach_chain(&self, stop: &CancellationToken) -> anyhow::Result<bool> {
+        let mut said = None;
+        loop {
+            match self.check_pool().await {
+                Ok(()) => return Ok(true),
+                Err(error) if error.downcast_ref::<ChainError>().is_some_and(ChainError::is_transient) => {
+                    log_change(&mut said, "chain", &error);
+                }
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(false),
+                () = tokio::time::sleep(watch::POLL) => (),
+            }
+        }
+    }
+
+    async fn check_pool(&self) -> anyhow::Result<()> {
+        let (chain, pool) = (self.chain.chain(), self.workerpool);
+        chain.check().await?;
+        let Some(found) = chain.view_workerpool(pool).await? else {
+            bail!("{pool} is no workerpool on this chain\nhint: deploy one with `iexec workerpool deploy`");
+        };
+        if found.owner != self.chain.address() {
+            let (owner, wallet) = (found.owner, self.chain.address());
+            bail!("workerpool {pool} belongs to {owner}, the wallet is {wallet}\nhint: use the owner's wallet");
+        }
+        watch::note_head(self).await?;
+        Ok(())
+    }
+
+    /// After a start: the workers had nobody to report to (spec T8).
+    async fn resume(&self) -> anyhow::Result<()> {
+        for task in self.store.granted().await? {
+            self.apply(task, &Event::Resumed, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Steps the stored task and stores what comes out; `None` when there is no such task. `message` are the words of
+    /// whoever caused the event.
+    async fn apply(
+        &self,
+        id: TaskId,
+        event: &Event,
+        message: Option<&str>,
+    ) -> anyhow::Result<Option<(Row, Option<Action>)>> {
+        let now = self.clock.now().context("no block was read yet")?;
+        loop {
+            let Some(row) = self.store.task(id).await? else { return Ok(None) };
+            let (next, action) = row.task.clone().step(now, row.deadlines, event);
+            if next == row.task {
+                return Ok(Some((row, action)));
+            }
+            // Not stored: another event came in between, and this one happens to its outcome.
+            if self.store.advance(&row, &next, event, message).await? {
+                self.announce(&row, &next);
+                return Ok(Some((Row { task: next, version: row.version + 1, ..row }, action)));
+            }
+        }
+    }
+
+    fn announce(&self, row: &Row, next: &iexec_protocol::task::Task) {
+        if row.task.name() == next.name() {
+            return;
+        }
+        let (id, from, to) = (row.id, row.task.name(), next.name());
+        match next.cause() {
+            Some(cause) => tracing::warn!("task {id}: {from} to {to}, {cause}"),
+            None => tracing::info!("task {id}: {from} to {to}"),
+        }
+        self.metrics.counter("task_changes_total", "Changes of tasks' states.", &[("to", to)]).increment();
+        if to == "READY" {
+            self.ready.notify_waiters();
+        }
+    }
+}
+
+/// Logs an error once for as long as it stays the same.
+fn log_change(said: &mut Option<String>, place: &str, error: &anyhow::Error) {
+    let words = format!("{error:#}");
+    if said.as_ref() != Some(&words) {
+        tracing::warn!("{place}: {words}; trying again");
+        *said = Some(words);
+    }
+}
