@@ -28,7 +28,7 @@ pub mod tag;
 pub mod task;
 pub mod typed_data;
 
-pub use alloy_primitives::{Address, B256, U256};
+pub use alloy_primitives::{Address, B256, Bytes, U256};
 
 /// Seconds since the Unix epoch, as block timestamps count them.
 pub type Timestamp = u64;
