@@ -5,4 +5,5 @@
 pub mod network;
 pub mod page;
 pub mod shell;
+pub mod user;
 pub mod workspace;

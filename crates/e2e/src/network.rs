@@ -94,6 +94,13 @@ impl Network {
         Ok(())
     }
 
+    /// `kill -9` of the network's own process: the services have to notice by themselves.
+    pub fn kill_all(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Ctrl-C, and waits for the end.
     pub fn stop(mut self) -> Result<()> {
         self.interrupt()?;
