@@ -1,0 +1,106 @@
+//! The receipt of an encrypted archive, as far as it is known before the archive is.
+
+use iexec_archive::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_RECEIPT_SIZE, Sealed, TreeHash};
+use iexec_protocol::{
+    B256,
+    cause::Cause,
+    evidence::{Evidence, Nonce},
+    id::{DealId, Sha256},
+    key::SigningKey,
+    receipt::{Entry, Inputs, Statement},
+    result::Contribution,
+};
+
+use crate::failure::{Failure, OrFail as _};
+
+/// Everything that a statement holds but the result.
+pub(crate) struct Draft {
+    pub(crate) deal: DealId,
+    pub(crate) inputs: Inputs,
+    pub(crate) evidence: Evidence,
+    pub(crate) nonce: Nonce,
+}
+
+impl Draft {
+    /// Checks, before the app runs, that a receipt with these inputs will be signed and will fit.
+    pub(crate) fn rehearse(&self, contribution: &Contribution, key: &SigningKey) -> Result<(), Failure> {
+        let entry = |name: &str| EntryDigest { name: name.to_owned(), size: u64::MAX, sha256: [0xff; 32] };
+        let entries = vec![entry(KEY_ENTRY), entry(BODY_ENTRY)];
+        let sealed = Sealed { entries, tree: TreeHash([0xff; 32]), recipient: [0xff; 32] };
+        let size = self.sign(contribution, &sealed, key)?.len();
+        if size > MAX_RECEIPT_SIZE {
+            let message = "the arguments or the input files are too many for a receipt";
+            return Err(Failure::new(Cause::TaskDescriptionInvalid, message));
+        }
+        Ok(())
+    }
+
+    /// Signs the statement of one archive.
+    pub(crate) fn sign(
+        &self,
+        contribution: &Contribution,
+        sealed: &Sealed,
+        key: &SigningKey,
+    ) -> Result<Vec<u8>, Failure> {
+        let entries = sealed.entries.iter().map(|entry| Entry {
+            name: entry.name.clone(),
+            size: entry.size,
+            sha256: sha256(entry.sha256),
+        });
+        let statement = Statement {
+            task: contribution.task,
+            deal: self.deal,
+            worker: contribution.worker,
+            tee: self.evidence.tee,
+            inputs: self.inputs.clone(),
+            evidence: self.evidence.clone(),
+            nonce: self.nonce,
+            result_digest: contribution.result_digest,
+            tree: sha256(sealed.tree.0),
+            entries: entries.collect(),
+        };
+        statement.sign(key).or_fail(Cause::PostComputeInvalidTeeSignature, "the receipt")
+    }
+}
+
+fn sha256(bytes: [u8; 32]) -> Sha256 {
+    Sha256(B256::from(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use iexec_protocol::{Address, evidence::Tee, id::TaskId, receipt::Receipt};
+
+    use super::*;
+
+    fn draft(argument: String) -> Draft {
+        let image = Sha256::of("image");
+        Draft {
+            deal: DealId::default(),
+            inputs: Inputs { image, command: vec![argument], dataset: None, files: vec![] },
+            evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: vec![0; 500] },
+            nonce: Nonce(B256::ZERO),
+        }
+    }
+
+    #[test]
+    fn a_receipt_states_the_archives_entries_and_tree() {
+        let key = SigningKey::from_bytes(&[1; 32]).unwrap();
+        let contribution = Contribution {
+            task: TaskId([1; 32].into()),
+            worker: Address::repeat_byte(2),
+            result_digest: B256::repeat_byte(3),
+            callback: [].into(),
+        };
+        let entries = vec![EntryDigest { name: "a".into(), size: 5, sha256: [6; 32] }];
+        let sealed = Sealed { entries, tree: TreeHash([7; 32]), recipient: [8; 32] };
+        let bytes = draft("x".into()).sign(&contribution, &sealed, &key).unwrap();
+        let receipt = Receipt::verify(&bytes).unwrap();
+        assert_eq!((receipt.signer(), receipt.statement().tree), (key.address(), sha256([7; 32])));
+        assert_eq!(receipt.check_entries(&[Entry { name: "a".into(), size: 5, sha256: sha256([6; 32]) }]), Ok(()));
+
+        assert_eq!(draft("x".into()).rehearse(&contribution, &key), Ok(()));
+        let failure = draft("x".repeat(60_000)).rehearse(&contribution, &key).unwrap_err();
+        assert_eq!(failure.cause, Cause::TaskDescriptionInvalid);
+    }
+}
