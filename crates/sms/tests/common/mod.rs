@@ -1,0 +1,305 @@
+//! A real chain with a deal on it, and a real SMS beside it.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test binary uses a part")]
+
+use std::path::Path;
+
+use http::{Method, Request, Response};
+use iexec_chain::{
+    Chain, ChainWriter,
+    anvil::{Anvil, Mining},
+    devnet::{self, DevAccount},
+    toolchain::Toolchain,
+    view::{App, Dataset},
+    writer::Orders,
+};
+use iexec_protocol::{
+    Address, B256, U256,
+    authorization::{TaskRef, WorkerpoolAuthorization, challenge_request_hash},
+    call::{
+        Call, CallError,
+        sms::{Attest, GetChallenge, OpenSession, SecretId, SessionOffer, SetSecret},
+    },
+    evidence::{
+        Evidence, Tee, report_data,
+        simulated::{PlatformFile, SimulatedQuote},
+    },
+    id::{DealId, Sha256, TaskId},
+    key::SigningKey,
+    order::{AppOrder, DatasetOrder, Order, RequestOrder, Signed, Unverified, WorkerpoolOrder},
+    session::{EphemeralKey, SealedSession, SecretText},
+    tag::Tag,
+};
+use iexec_service::{CancellationToken, Client};
+use iexec_sms::{Config, Sms, simulated_pki};
+use tempfile::TempDir;
+
+pub const ENCRYPTED: &str = r#"{"iexec_result_encryption":true}"#;
+
+/// A chain and the people on it.
+pub struct Network {
+    pub anvil: Anvil,
+    pub chain: Chain,
+    pub client: Client,
+}
+
+/// An SMS under test; stops when dropped.
+pub struct Service {
+    pub origin: String,
+    pub stop: CancellationToken,
+    pub done: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Service {
+    pub async fn start(config: Config) -> Self {
+        let sms = Sms::start(config).await.unwrap();
+        let (origin, stop) = (sms.origin(), CancellationToken::new());
+        let done = tokio::spawn(sms.serve(stop.clone()));
+        Self { origin, stop, done }
+    }
+
+    /// Stops it and returns when its files are free.
+    pub async fn end(mut self) {
+        self.stop.cancel();
+        (&mut self.done).await.unwrap().unwrap();
+    }
+}
+
+pub fn client() -> Client {
+    iexec_service::crypto::install();
+    Client::new().unwrap()
+}
+
+pub fn enclave() -> Sha256 {
+    Sha256::of("the enclave program")
+}
+
+pub fn image() -> Sha256 {
+    Sha256(B256::repeat_byte(0xab))
+}
+
+/// Settings of an SMS on `chain_url`, believing in the simulated root of `folder`.
+pub fn config(chain_url: &str, folder: &TempDir) -> Config {
+    let pki = simulated_pki::prepare(&folder.path().join("pki")).unwrap();
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        public_url: None,
+        data: folder.path().join("sms"),
+        chain_url: chain_url.to_owned(),
+        chain_id: devnet::CHAIN_ID,
+        hub: devnet::HUB,
+        enclaves: vec![enclave()],
+        insecure_simulated_tee: Some(pki.root),
+    }
+}
+
+pub fn key(account: DevAccount) -> SigningKey {
+    SigningKey::from_bytes(&account.wallet().unwrap().expose_secret()).unwrap()
+}
+
+pub fn rlc(amount: u64) -> U256 {
+    U256::from(amount) * U256::from(1_000_000_000_u64)
+}
+
+/// What a deal is made of.
+pub struct Terms {
+    pub params: &'static str,
+    pub tag: Tag,
+    pub dataset: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { params: ENCRYPTED, tag: Tag::TEE_TDX, dataset: false }
+    }
+}
+
+impl Network {
+    pub async fn start() -> Self {
+        let devnet = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../devnet");
+        let tools = Toolchain::locate(&devnet).unwrap_or_else(|missing| panic!("{missing}"));
+        let anvil = Anvil::ephemeral(&tools, Mining::AtOnce).await.unwrap();
+        let chain = anvil.chain().unwrap();
+        let network = Self { anvil, chain, client: client() };
+        let deployer = network.writer(DevAccount::Deployer);
+        for account in [DevAccount::Scheduler, DevAccount::Requester(0)] {
+            let account = network.writer(account);
+            deployer.send_rlc(account.address(), rlc(1000)).await.unwrap();
+            account.deposit(rlc(1000)).await.unwrap();
+        }
+        network
+    }
+
+    pub fn writer(&self, account: DevAccount) -> ChainWriter {
+        self.chain.with_wallet(account.wallet().unwrap())
+    }
+
+    pub async fn app(&self) -> Address {
+        let app = App {
+            owner: Address::ZERO,
+            name: "hello".into(),
+            kind: "DOCKER".into(),
+            multiaddr: b"registry.example/hello:1".to_vec().into(),
+            checksum: image().0,
+            mrenclave: Vec::new().into(),
+        };
+        self.writer(DevAccount::Requester(0)).deploy_app(app).await.unwrap().address
+    }
+
+    pub async fn dataset(&self) -> Address {
+        let dataset = Dataset {
+            owner: Address::ZERO,
+            name: "cats".into(),
+            multiaddr: b"http://example.org/cats".to_vec().into(),
+            checksum: B256::repeat_byte(1),
+        };
+        self.writer(DevAccount::Requester(1)).deploy_dataset(dataset).await.unwrap().address
+    }
+
+    /// Makes a deal of one task; returns the task's reference, not yet initialised.
+    pub async fn deal(&self, terms: Terms) -> TaskRef {
+        let (owner, pool_owner) = (self.writer(DevAccount::Requester(0)), self.writer(DevAccount::Scheduler));
+        let (tag, volume) = (terms.tag, U256::from(1));
+        let app = self.app().await;
+        let workerpool = pool_owner.deploy_workerpool("pool".into()).await.unwrap().address;
+        let salt = B256::from(rand::random::<[u8; 32]>());
+        let dataset = if terms.dataset { self.dataset().await } else { Address::ZERO };
+        let dataset_order = DatasetOrder { dataset, volume, salt, ..DatasetOrder::default() };
+        let request = RequestOrder {
+            app,
+            appmaxprice: rlc(1),
+            dataset,
+            workerpool,
+            workerpoolmaxprice: rlc(2),
+            requester: owner.address(),
+            beneficiary: key(DevAccount::Requester(2)).address(),
+            volume,
+            tag,
+            params: terms.params.into(),
+            salt,
+            ..RequestOrder::default()
+        };
+        let app = AppOrder { app, appprice: rlc(1), volume, tag, salt, ..AppOrder::default() };
+        let pool =
+            WorkerpoolOrder { workerpool, workerpoolprice: rlc(2), volume, tag, salt, ..WorkerpoolOrder::default() };
+        let orders = Orders {
+            app: sign(app, &owner),
+            dataset: if terms.dataset {
+                sign(dataset_order, &self.writer(DevAccount::Requester(1)))
+            } else {
+                Unverified::default()
+            },
+            workerpool: sign(pool, &pool_owner),
+            request: sign(request, &owner),
+        };
+        let deal: DealId = owner.match_orders(orders).await.unwrap().deal;
+        TaskRef { id: deal.task(0), deal, index: 0 }
+    }
+
+    /// Makes a deal and initialises its task.
+    pub async fn task(&self, terms: Terms) -> TaskRef {
+        let task = self.deal(terms).await;
+        self.writer(DevAccount::Scheduler).initialize(task.deal, task.index).await.unwrap();
+        task
+    }
+
+    pub async fn challenge(&self, sms: &Service, task: TaskId, by: DevAccount) -> Result<Address, CallError> {
+        let signature = key(by).sign_personal(challenge_request_hash(task)).unwrap();
+        self.client.send(&sms.origin, &GetChallenge { task, signature }).await
+    }
+
+    pub async fn offer(&self, sms: &Service, task: &TaskRef, challenge: Address) -> Result<SessionOffer, CallError> {
+        self.client.send(&sms.origin, &authorization(task, challenge)).await
+    }
+
+    pub async fn attest(&self, offer: &SessionOffer, evidence: Evidence) -> Result<SealedSession, CallError> {
+        let attest = Attest { session_id: offer.session_id.clone(), evidence };
+        self.client.send(&offer.secret_provisioning_url, &attest).await
+    }
+
+    pub async fn set(&self, sms: &Service, id: &SecretId, value: &str, by: &SigningKey) -> Result<(), CallError> {
+        self.client.send(&sms.origin, &set(id, value, by, false)).await
+    }
+
+    pub async fn push_beneficiary_key(&self, sms: &Service, value: &str) {
+        let key = key(DevAccount::Requester(2));
+        let name = iexec_protocol::secret::RESULT_ENCRYPTION_KEY.to_owned();
+        self.set(sms, &SecretId::Web2 { owner: key.address(), name }, value, &key).await.unwrap();
+    }
+}
+
+fn sign<T: Order>(order: T, by: &ChainWriter) -> Unverified<T> {
+    Signed::sign(order, &by.chain().domain(), by.wallet().key()).unwrap().to_unverified()
+}
+
+pub fn set(id: &SecretId, value: &str, by: &SigningKey, update: bool) -> SetSecret {
+    let signature = by.sign_personal(id.challenge(value)).unwrap();
+    SetSecret { id: id.clone(), value: SecretText::new(value), signature, update }
+}
+
+/// The workerpool's authorization of worker 0, signed by both.
+pub fn authorization(task: &TaskRef, challenge: Address) -> OpenSession {
+    let worker = key(DevAccount::Worker(0));
+    let authorization =
+        WorkerpoolAuthorization::sign(task, worker.address(), challenge, &key(DevAccount::Scheduler)).unwrap();
+    let signature = worker.sign_personal(authorization.hash()).unwrap();
+    OpenSession { authorization, signature }
+}
+
+/// What the enclave shows on the machine whose keys are in `folder`.
+pub fn evidence(folder: &TempDir, enclave: Sha256, key: &EphemeralKey, task: TaskId, offer: &SessionOffer) -> Evidence {
+    let file = std::fs::read(folder.path().join("pki").join(simulated_pki::PLATFORM)).unwrap();
+    let PlatformFile { key: platform, certificate } = serde_json::from_slice(&file).unwrap();
+    let platform = SigningKey::from_hex(&platform).unwrap();
+    let data = report_data(key.public(), task, offer.nonce, image());
+    let quote = SimulatedQuote::sign(enclave, data, &platform, certificate).unwrap();
+    let quote = serde_json::to_vec(&quote).unwrap();
+    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), image: image(), quote }
+}
+
+pub fn enclave_key() -> EphemeralKey {
+    EphemeralKey::generate(&mut rand::rng())
+}
+
+/// Any request; the answer as it is.
+pub struct Raw {
+    pub method: Method,
+    pub path: String,
+    pub authorization: Option<String>,
+    pub body: Vec<u8>,
+}
+
+impl Raw {
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self { method, path: path.into(), authorization: None, body: Vec::new() }
+    }
+}
+
+impl Call for Raw {
+    type Reply = Response<Vec<u8>>;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        let mut request = Request::builder().method(self.method.clone()).uri(format!("{base}{}", self.path));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        request.body(self.body.clone()).map_err(|error| CallError::Request(error.to_string()))
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallError> {
+        Ok(response)
+    }
+}
+
+/// Status and words of a refusal.
+pub fn refused<T: std::fmt::Debug>(result: Result<T, CallError>) -> (u16, String) {
+    match result.unwrap_err() {
+        CallError::Refused { status, message } => (status, message),
+        other => panic!("{other}"),
+    }
+}
