@@ -29,13 +29,14 @@ pub(crate) struct Given {
 
 /// Fills the app's input folder.
 pub(crate) fn prepare(plan: PreCompute, layout: &Layout) -> Result<Given, Failure> {
-    let checksum = plan.dataset.as_ref().map(|dataset| dataset.checksum);
-    if let Some(wanted) = &plan.dataset {
+    let PreCompute { dataset, inputs } = plan;
+    let checksum = dataset.as_ref().map(|dataset| dataset.checksum);
+    if let Some(wanted) = dataset {
         let target = layout.input.join(&wanted.name);
-        dataset::open(wanted, &layout.fetched.join("dataset"), &target)?;
+        dataset::open(&wanted, &layout.fetched.join("dataset"), &target)?;
         protect(&target)?;
     }
-    let files = plan.inputs.iter().zip(1..).map(|(name, number): (&FileName, u32)| {
+    let files = inputs.iter().zip(1..).map(|(name, number): (&FileName, u32)| {
         let fetched = layout.fetched.join(format!("input-{number}"));
         copy(&fetched, &layout.input.join(name))
             .or_fail(Cause::PreComputeInputFileDownloadFailed, format_args!("input file {number}"))

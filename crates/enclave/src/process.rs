@@ -13,7 +13,7 @@ use nix::{
         stat::{Mode, umask},
         wait::{WaitStatus, waitpid},
     },
-    unistd::{Gid, Pid, Uid, geteuid, getpid, setgroups, setresgid, setresuid},
+    unistd::{Gid, Pid, Uid, close, geteuid, getpid, setgroups, setresgid, setresuid},
 };
 
 use crate::failure::{Failure, OrFail as _};
@@ -21,20 +21,33 @@ use crate::failure::{Failure, OrFail as _};
 /// User and group of the app, and of the supervisor after it: nobody's, as on every Linux.
 pub(crate) const APP_ID: u32 = 65534;
 
-/// First thing of all: no debugger, no core dump, no new privileges; orphans of the app become ours.
+/// First thing of all: no debugger, no core dump, no new privileges, no descriptor but the three; orphans of the app
+/// become ours.
 pub(crate) fn harden() -> Result<(), Failure> {
-    let undumpable = || prctl::set_dumpable(false);
-    let hardened = undumpable()
+    let hardened = prctl::set_dumpable(false)
         .and_then(|()| setrlimit(Resource::RLIMIT_CORE, 0, 0))
         .and_then(|()| prctl::set_no_new_privs())
         .and_then(|()| prctl::set_child_subreaper(true));
     hardened.or_fail(Cause::TeePreparationFailed, "this process cannot be hardened")?;
+    close_inherited().or_fail(Cause::TeePreparationFailed, "/proc/self/fd")?;
     umask(Mode::S_IWGRP | Mode::S_IWOTH);
     if geteuid().is_root() {
         Ok(())
     } else {
         Err(Failure::unprepared("the enclave must start as root, to run the app under another user"))
     }
+}
+
+/// Whoever started this program may have left descriptors open; the app would inherit them. None is ours yet.
+fn close_inherited() -> std::io::Result<()> {
+    // The numbers first: an entry keeps the listing's own descriptor open.
+    let number = |entry: std::io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_str()?.parse().ok());
+    let numbers: Vec<Option<i32>> = fs::read_dir("/proc/self/fd")?.map(number).collect::<Result<_, _>>()?;
+    for number in numbers.into_iter().flatten().filter(|number| *number > 2) {
+        // The listing's own is gone already (EBADF).
+        let _ = close(number);
+    }
+    Ok(())
 }
 
 /// Kills and reaps every process that the app left. As pid 1, everything else in the pid namespace.

@@ -60,10 +60,9 @@ pub fn run(layout: &Layout, input: impl Read, output: impl Write) -> Exit {
         crate::log(&format!("panic at {}", place.unwrap_or_default()));
     }));
     let mut channel = Channel::new(input, output);
-    let result = process::harden().and_then(|()| {
-        panic::catch_unwind(AssertUnwindSafe(|| execute(layout, &mut channel)))
-            .unwrap_or_else(|_| Err(Failure::new(Cause::PostComputeFailedUnknownIssue, "the enclave panicked")))
-    });
+    let attempt = || process::harden().and_then(|()| execute(layout, &mut channel));
+    let result = panic::catch_unwind(AssertUnwindSafe(attempt))
+        .unwrap_or_else(|_| Err(Failure::new(Cause::PostComputeFailedUnknownIssue, "the enclave panicked")));
     let (last, exit) = match result {
         Ok(finished) => (FromEnclave::Finished(Box::new(finished)), Exit::Finished),
         Err(failure) => {
