@@ -104,7 +104,10 @@ async fn try_release(sms: &Context, id: &str, evidence: &Evidence) -> Result<Sea
 }
 
 fn read<T: DeserializeOwned>(what: &str, body: Body) -> Result<T, Refusal> {
-    let bytes = body.map_err(|error| Refusal::Malformed(error.body_text()))?;
+    let bytes = body.map_err(|error| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Refusal::Oversized(format!("{what}: the body is too large")),
+        _ => Refusal::Malformed(error.body_text()),
+    })?;
     serde_json::from_slice(&bytes).map_err(malformed(what))
 }
 

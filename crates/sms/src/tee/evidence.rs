@@ -76,3 +76,38 @@ fn check_frame(sealed: &SealedSession) -> Result<(), Refusal> {
     let bytes = sealed.ciphertext.len() / 3 * 4 + 1024;
     if bytes <= MAX_FRAME { Ok(()) } else { Err(Refusal::TooLarge { bytes }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use iexec_protocol::{
+        Address, B256,
+        authorization::{TaskRef, WorkerpoolAuthorization},
+        evidence::Nonce,
+        key::SigningKey,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_session_is_offered_for_a_time_and_evidence_after_it_is_refused_before_anything_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).await.unwrap();
+        let key = SigningKey::from_bytes(&[1; 32]).unwrap();
+        let task = TaskRef { id: B256::ZERO.into(), deal: B256::ZERO.into(), index: 0 };
+        let authorization = WorkerpoolAuthorization::sign(&task, key.address(), Address::ZERO, &key).unwrap();
+        let worker_signature = key.sign_personal(authorization.hash()).unwrap();
+        let nonce = Nonce(B256::repeat_byte(3));
+        let offered = Pending { id: "s".into(), nonce, authorization, worker_signature, expires: 100 };
+        store.add_session(&offered).await.unwrap();
+        let found = pending(&store, "s", 99).await.unwrap();
+        assert_eq!((found.nonce, &found.authorization), (nonce, &offered.authorization));
+        let expired = pending(&store, "s", 107).await.unwrap_err();
+        assert_eq!(
+            (expired.status(), expired.to_string().as_str()),
+            (410, "the session expired 7 s ago; ask for another")
+        );
+        assert!(store.release_session("s").await.unwrap());
+        assert!(!store.release_session("s").await.unwrap());
+        assert_eq!(pending(&store, "s", 99).await.unwrap_err().status(), 409);
+    }
+}

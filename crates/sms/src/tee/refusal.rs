@@ -21,6 +21,9 @@ pub(crate) enum Refusal {
     /// Not of the form that the path asks for.
     #[error("{0}")]
     Malformed(String),
+    /// More than is read.
+    #[error("{0}")]
+    Oversized(String),
     /// No signature, or none that can be read.
     #[error("header Authorization: {0}")]
     Unsigned(String),
@@ -109,6 +112,7 @@ impl Refusal {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::Malformed(_) => 400,
+            Self::Oversized(_) => 413,
             Self::Unsigned(_) | Self::Pool { .. } => 401,
             Self::Authorization(error) => match error {
                 AuthorizationError::NotActive { .. } => 409,
@@ -132,7 +136,7 @@ impl Refusal {
     /// The cause that a worker reports.
     pub(crate) fn cause(&self) -> Cause {
         match self {
-            Self::Malformed(_) | Self::Unsigned(_) => Cause::SessionInvalidAuthorization,
+            Self::Malformed(_) | Self::Oversized(_) | Self::Unsigned(_) => Cause::SessionInvalidAuthorization,
             Self::GetTask(_) => Cause::SessionGetTaskFailed,
             Self::GetDeal(_) | Self::NoDeal { .. } => Cause::SessionGetDealFailed,
             Self::NotActive { .. } => Cause::SessionTaskNotActive,
