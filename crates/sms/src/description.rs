@@ -24,7 +24,7 @@ pub(crate) struct Description {
 
 impl Description {
     /// Puts together what the chain told; refuses parameters that are unclear or that nobody would carry out (spec
-    /// SMS-42).
+    /// SES-23).
     pub(crate) fn new(
         task: ChainTask,
         deal: Deal,

@@ -1,4 +1,4 @@
-//! `/tee`: challenges, sessions, evidence, and which TEE this SMS believes in (spec SMS-30 to SMS-51).
+//! `/tee`: challenges, sessions, evidence, and which TEE this SMS believes in (spec SMS-30 to SMS-50).
 
 use axum::{
     Router,
