@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use iexec_e2e::workspace;
 
 /// Builds `iexec-enclave` for this machine, statically linked; its path. Profile `release`, or `dev`.
-pub fn build(release: bool) -> Result<PathBuf> {
+pub(crate) fn build(release: bool) -> Result<PathBuf> {
     build_static("iexec-enclave", "iexec-enclave", release)
 }
 
 /// Builds one package's program statically, in a target folder of its own: other flags would rebuild everything.
-pub fn build_static(package: &str, program: &str, release: bool) -> Result<PathBuf> {
+pub(crate) fn build_static(package: &str, program: &str, release: bool) -> Result<PathBuf> {
     let triple = host()?;
     let target = workspace::target().join("static");
     let (profile, folder) = if release { ("release", "release") } else { ("dev", "debug") };
@@ -37,7 +37,7 @@ pub fn build_static(package: &str, program: &str, release: bool) -> Result<PathB
 }
 
 /// The target that this toolchain runs on, `x86_64-unknown-linux-gnu` for example.
-pub fn host() -> Result<String> {
+pub(crate) fn host() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output().context("cannot start rustc")?;
     ensure!(output.status.success(), "`rustc -vV` failed ({})", output.status);
     let text = String::from_utf8(output.stdout).context("`rustc -vV` prints no UTF-8")?;

@@ -20,19 +20,19 @@ const CREATED: &str = "1970-01-01T00:00:00Z";
 
 /// An image on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImageRef {
+pub(crate) struct ImageRef {
     /// The layout's folder.
-    pub layout: PathBuf,
+    pub(crate) layout: PathBuf,
     /// The manifest's digest, `sha256:…`: the app's checksum on chain.
-    pub digest: String,
+    pub(crate) digest: String,
 }
 
 /// Builds the sample app and writes its image to `out`, which is replaced whole.
-pub fn build_hello_world(out: &Path) -> Result<ImageRef> {
+pub(crate) fn build_hello_world(out: &Path) -> Result<ImageRef> {
     let program = enclave::build_static("hello-world-app", "hello-world", true)?;
     let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    let architecture = architecture(&enclave::host()?);
-    let digest = write(&program, architecture, out)?;
+    let triple = enclave::host()?;
+    let digest = write(&program, architecture(&triple), out)?;
     Ok(ImageRef { layout: out.to_owned(), digest })
 }
 
@@ -151,7 +151,10 @@ mod tests {
         assert_ne!(write(b"another", "amd64", &out).unwrap(), first);
         for entry in fs::read_dir(out.join("blobs/sha256")).unwrap() {
             let entry = entry.unwrap();
-            assert_eq!(digest(&fs::read(entry.path()).unwrap()), format!("sha256:{}", entry.file_name().to_str().unwrap()));
+            assert_eq!(
+                digest(&fs::read(entry.path()).unwrap()),
+                format!("sha256:{}", entry.file_name().to_str().unwrap())
+            );
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
