@@ -141,6 +141,11 @@ impl<R: Read + Seek> Archive<R> {
         self.body_entry().map(|entry| entry.size)
     }
 
+    /// Names of all entries, the receipt's too, in the order of their bytes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.zip.entries().iter().map(|entry| entry.name.as_str())
+    }
+
     /// Digests of all entries but the receipt, in the order of their bytes. Reads the whole archive.
     pub fn entries(&mut self) -> Result<Vec<EntryDigest>, OpenError> {
         let receipt = self.receipt.as_ref().map(|_| RECEIPT_ENTRY);

@@ -192,7 +192,7 @@ pub(crate) fn column(address: Address) -> String {
     format!("{address:#x}")
 }
 
-/// A number as SQLite takes it.
+/// A number as `SQLite` takes it.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
