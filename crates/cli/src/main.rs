@@ -1,3 +1,59 @@
-//! The command of requesters, beneficiaries and developers
+//! `iexec`: the command of requesters, beneficiaries and developers. One file per noun; here only the way in and out.
+//!
+//! stdout is the answer; everything else goes to stderr. Exit 0: yes; 1: the answer is no, or the user erred; 2: we broke.
 
-fn main() {}
+mod account;
+mod app;
+mod asset;
+mod chain_options;
+mod command;
+mod completions;
+mod deal;
+mod decrypt;
+mod download;
+mod encryption_key;
+mod failure;
+mod files;
+mod image;
+mod info;
+mod init;
+mod market;
+mod offer;
+mod order;
+mod orderbook;
+mod preflight;
+mod progress;
+mod project;
+mod remote;
+mod result;
+mod run;
+mod screen;
+mod selection;
+mod storage;
+mod task;
+mod task_view;
+mod usage;
+mod wallet;
+mod wallet_options;
+mod workerpool;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+fn main() -> ExitCode {
+    let matches = match command::Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage::refuse(&error),
+    };
+    let name = usage::name_of(&matches);
+    let cli = match command::Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => return usage::refuse(&error),
+    };
+    let screen = screen::Screen::new(cli.output.raw, cli.output.quiet);
+    match cli.command.run(&screen) {
+        Ok(answer) => screen.show(&answer),
+        Err(failure) => screen.refuse(&name, &failure),
+    }
+}

@@ -1,0 +1,67 @@
+//! The options by which a command is told its chain, and how its transactions are sent.
+
+use clap::Args;
+use iexec_chain::network::{ChainFile, Network};
+use iexec_protocol::{U256, amount::Currency};
+
+use crate::{failure::Failure, files, screen::Screen};
+
+/// The file that says which chains there are.
+pub(crate) const CHAIN_FILE: &str = "chain.json";
+
+/// Which chain a command talks to.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ChainOptions {
+    /// Name or id of a chain in chain.json; its `default` if not given
+    #[arg(long, value_name = "NAME", help_heading = "Chain")]
+    pub(crate) chain: Option<String>,
+}
+
+impl ChainOptions {
+    /// The chain; without a chain.json, the ones that `iexec init` would write.
+    pub(crate) fn network(&self) -> Result<Network, Failure> {
+        let path = files::working_folder()?.join(CHAIN_FILE);
+        let file = match files::read_text(&path, iexec_chain::network::MAX_BYTES)? {
+            Some(text) => text.parse()?,
+            None => ChainFile::initial(),
+        };
+        Ok(file.select(self.chain.as_deref())?)
+    }
+}
+
+/// How transactions are sent.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct TransactionOptions {
+    /// Accepted for old scripts: fees are estimated for each transaction (EIP-1559)
+    #[arg(long, value_names = ["AMOUNT", "UNIT"], num_args = 1..=2, help_heading = "Chain")]
+    gas_price: Option<Vec<String>>,
+    /// Blocks to wait for after a transaction
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), help_heading = "Chain")]
+    pub(crate) confirms: u64,
+}
+
+impl TransactionOptions {
+    /// Says that a gas price is not used, and refuses one that is none.
+    pub(crate) fn check(&self, screen: Screen) -> Result<(), Failure> {
+        if let Some(words) = &self.gas_price {
+            amount(Currency::Ether, "--gas-price", words, "wei")?;
+            screen.warn("--gas-price is not used: fees are estimated for each transaction (EIP-1559)");
+        }
+        Ok(())
+    }
+}
+
+/// Reads `<amount> [unit]`; `place` names the option or argument in errors.
+pub(crate) fn amount(currency: Currency, place: &str, words: &[String], unit: &str) -> Result<U256, Failure> {
+    let (amount, unit) = match words {
+        [amount] => (amount.as_str(), unit),
+        [amount, unit] => (amount.as_str(), unit.as_str()),
+        _ => return Err(Failure::invalid(format!("{place}: expected an amount and, if you like, a unit"))),
+    };
+    let example = match currency {
+        Currency::Rlc => "1.5 RLC` or `1500000000 nRLC",
+        Currency::Ether => "0.1 ether` or `100000000 gwei",
+    };
+    let read = currency.parse(amount, Some(unit));
+    read.map_err(|error| Failure::invalid(format!("{place}: {error}")).hint(format!("write it as `{example}`")))
+}

@@ -1,0 +1,152 @@
+//! Files of a project folder: read with a bound, written whole or not at all.
+
+use std::{
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
+
+use crate::failure::Failure;
+
+/// Largest project file read, in bytes.
+pub(crate) const MAX_PROJECT_FILE: usize = 1024 * 1024;
+
+/// Who may read a file, and whether it may replace one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keep {
+    /// Mode 0600 instead of what the umask leaves of 0666.
+    pub(crate) secret: bool,
+    /// Replace an existing file.
+    pub(crate) replace: bool,
+}
+
+/// The working folder.
+pub(crate) fn working_folder() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| Failure::ours("FileError", format!("the working folder: {error}")))
+}
+
+/// The text of a file of at most `limit` bytes; `None` when there is none.
+pub(crate) fn read_text(path: &Path, limit: usize) -> Result<Option<String>, Failure> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failure("cannot be read", path, &error)),
+    };
+    let mut text = String::new();
+    let read = file.take(limit as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| failure("cannot be read", path, &error))?;
+    if text.len() > limit {
+        return Err(Failure::invalid(format!("{}: more than {limit} bytes", path.display())));
+    }
+    Ok(Some(text))
+}
+
+/// The JSON of a project file; `None` when there is none.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    let Some(text) = read_text(path, MAX_PROJECT_FILE)? else { return Ok(None) };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let read = serde_json::from_str(&text);
+    read.map(Some)
+        .map_err(|error| Failure::invalid(format!("{name}: {error}")).hint(format!("correct {name} at that place")))
+}
+
+/// Writes JSON with two spaces and no newline at the end, as the SDK does.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(value).map_err(|error| Failure::ours("InternalError", error.to_string()))?;
+    write(path, &text, Keep { secret: false, replace: true })
+}
+
+/// Writes a file: a temporary one beside it, flushed to the disk, then renamed.
+pub(crate) fn write(path: &Path, bytes: &[u8], keep: Keep) -> Result<(), Failure> {
+    let mut file = temporary(path, keep.secret)?;
+    file.write_all(bytes).map_err(|error| failure("cannot be written", path, &error))?;
+    finish(file, path, keep.replace)
+}
+
+/// An empty temporary file beside `path`; it is gone when dropped.
+pub(crate) fn temporary(path: &Path, secret: bool) -> Result<NamedTempFile, Failure> {
+    let folder = folder_of(path);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".iexec-").suffix(".tmp");
+    #[cfg(unix)]
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(if secret { 0o600 } else { 0o666 }));
+    #[cfg(not(unix))]
+    let _ = secret;
+    builder.tempfile_in(folder).map_err(|error| failure("cannot be written", path, &error))
+}
+
+/// Gives a temporary file its name.
+pub(crate) fn finish(file: NamedTempFile, path: &Path, replace: bool) -> Result<(), Failure> {
+    file.as_file().sync_all().map_err(|error| failure("cannot be written", path, &error))?;
+    let named = if replace { file.persist(path) } else { file.persist_noclobber(path) };
+    match named {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(error) => Err(failure("cannot be written", path, &error.error)),
+    }
+}
+
+/// Refuses early what would be refused at the end.
+pub(crate) fn refuse_existing(path: &Path, replace: bool) -> Result<(), Failure> {
+    if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::user("FileExists", format!("{} exists already", path.display())).hint("replace it with --force")
+}
+
+/// Makes a folder that only its owner may enter.
+pub(crate) fn make_private_folder(path: &Path) -> Result<(), Failure> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| failure("cannot be made", path, &error))
+}
+
+/// A failed operation on a file.
+pub(crate) fn failure(what: &str, path: &Path, error: &std::io::Error) -> Failure {
+    let message = format!("{} {what}: {error}", path.display());
+    match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData => Failure::user("FileError", message),
+        std::io::ErrorKind::PermissionDenied => {
+            Failure::user("FileError", message).hint("check who owns the file and its folder")
+        }
+        _ => Failure::ours("FileError", message),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_never_replaced_without_leave() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        write(&path, b"one", Keep { secret: false, replace: false }).unwrap();
+        let refused = write(&path, b"two", Keep { secret: false, replace: false }).unwrap_err();
+        assert_eq!(refused.name, "FileExists");
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written stays");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn secrets_are_written_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write(&path, b"secret", Keep { secret: true, replace: false }).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
