@@ -1,5 +1,7 @@
 //! Whether four orders match (`IexecPoco1Facet.matchOrders`), or the first reason why they do not.
 
+use std::fmt::Display;
+
 use alloy_primitives::{Address, U256};
 use thiserror::Error;
 
@@ -131,11 +133,11 @@ impl Candidate<'_> {
 fn mismatch(
     order: &'static str,
     field: &'static str,
-    offered: impl ToString,
+    offered: impl Display,
     against: &'static str,
-    wanted: impl ToString,
+    wanted: impl Display,
 ) -> Mismatch {
-    Mismatch { order, field, offered: offered.to_string(), against, wanted: wanted.to_string() }
+    Mismatch { order, field, offered: format!("{offered}"), against, wanted: format!("{wanted}") }
 }
 
 #[cfg(test)]

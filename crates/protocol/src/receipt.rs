@@ -150,7 +150,7 @@ impl Receipt {
             return Err(ReceiptError::EntryCount { stated: stated.len(), found: found.len() });
         }
         match stated.iter().zip(&found).find(|(stated, found)| stated != found) {
-            Some((stated, found)) => Err(ReceiptError::Entry { stated: stated.clone(), found: found.clone() }),
+            Some((stated, found)) => Err(ReceiptError::Entry(Box::new((stated.clone(), found.clone())))),
             None => Ok(()),
         }
     }
@@ -188,17 +188,12 @@ pub enum ReceiptError {
         /// In the archive.
         found: usize,
     },
-    /// An entry was changed.
+    /// An entry was changed: as stated in the receipt, as found in the archive.
     #[error(
         "entry {:?} should have {} bytes with SHA-256 {}, the archive has {:?} of {} bytes with {}",
-        stated.name, stated.size, stated.sha256, found.name, found.size, found.sha256
+        .0.0.name, .0.0.size, .0.0.sha256, .0.1.name, .0.1.size, .0.1.sha256
     )]
-    Entry {
-        /// In the receipt.
-        stated: Entry,
-        /// In the archive.
-        found: Entry,
-    },
+    Entry(Box<(Entry, Entry)>),
     /// Signing failed.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -254,7 +249,7 @@ mod tests {
         let receipt = Receipt::verify(&statement().sign(&key).unwrap()).unwrap();
         let mut changed = statement().entries;
         changed[0].sha256 = Sha256::of("other");
-        assert!(matches!(receipt.check_entries(&changed), Err(ReceiptError::Entry { .. })));
+        assert!(matches!(receipt.check_entries(&changed), Err(ReceiptError::Entry(_))));
         assert_eq!(receipt.check_entries(&[]), Err(ReceiptError::EntryCount { stated: 1, found: 0 }));
     }
 }

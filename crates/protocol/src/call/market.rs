@@ -67,7 +67,8 @@ impl Call for FindOrders {
     type Reply = Page;
 
     fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
-        let filters: String = self.filters.iter().map(|(name, value)| format!("&{name}={value}")).collect();
+        let filters =
+            self.filters.iter().fold(String::new(), |filters, (name, value)| filters + "&" + name + "=" + value);
         bare(Method::GET, base, &format!("/{}?chainId={}{filters}", collection(self.kind), self.chain_id), None)
     }
 
