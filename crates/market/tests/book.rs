@@ -15,7 +15,7 @@ use iexec_market::{Config, MAX_OPEN, run_on};
 use iexec_protocol::{
     Address, B256, U256,
     call::{
-        CallError,
+        Call, CallError,
         market::{FindOrders, FindScheduler, GetMarketChallenge, PublishOrder, Published, Target, UnpublishOrders},
     },
     id::OrderHash,
@@ -316,4 +316,38 @@ async fn categories_and_schedulers_are_looked_up() {
     };
     assert_eq!(find(world.pool).await.unwrap(), "http://127.0.0.1:13000");
     assert_eq!(refused(find(world.app).await).0, 404);
+
+    let tell = |wallet: Wallet, url: &'static str| {
+        let world = &world;
+        async move {
+            let header = world.login(&wallet).await;
+            world.client.send(&world.origin, &TellScheduler { workerpool: world.pool, url, header }).await
+        }
+    };
+    let owner = || world.pool_owner.clone();
+    assert_eq!(refused(tell(world.seller.clone(), "http://evil").await).0, 403);
+    assert_eq!(refused(tell(owner(), "http://pool/with/path").await).0, 400);
+    tell(owner(), "https://pool.example").await.unwrap();
+    assert_eq!(find(world.pool).await.unwrap(), "https://pool.example");
+}
+
+/// `PUT /{chainId}/workerpools/{address}`.
+struct TellScheduler {
+    workerpool: Address,
+    url: &'static str,
+    header: LoginHeader,
+}
+
+impl Call for TellScheduler {
+    type Reply = ();
+
+    fn request(&self, base: &str) -> Result<http::Request<Vec<u8>>, CallError> {
+        let request = http::Request::put(format!("{base}/65535/workerpools/{}", self.workerpool));
+        let request = request.header("authorization", self.header.to_string());
+        Ok(request.body(json!({ "apiUrl": self.url }).to_string().into_bytes()).unwrap())
+    }
+
+    fn reply(&self, response: http::Response<Vec<u8>>) -> Result<(), CallError> {
+        if response.status().is_success() { Ok(()) } else { Err(iexec_protocol::call::refusal(&response)) }
+    }
 }

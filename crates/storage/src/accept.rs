@@ -3,7 +3,7 @@
 use std::io::{Read, Seek};
 
 use iexec_archive::{Archive, BODY_ENTRY, KEY_ENTRY, Layout, OpenError, RECEIPT_ENTRY};
-use iexec_protocol::deal::Deal;
+use iexec_protocol::params::DealParams;
 use thiserror::Error;
 
 /// Why a file is not kept.
@@ -25,9 +25,9 @@ pub(crate) enum NotAccepted {
     Body(u64),
 }
 
-/// Whether the deal's result must be encrypted. Parameters that cannot be read count as a wish for it.
-pub(crate) fn must_be_encrypted(deal: &Deal) -> bool {
-    deal.params().map_or(true, |params| params.encrypts())
+/// Whether a deal with these parameters must have an encrypted result. Unreadable ones count as a wish for it.
+pub(crate) fn must_be_encrypted(params: &str) -> bool {
+    DealParams::parse(params).map_or(true, |params| params.encrypts())
 }
 
 /// Looks at the archive's directory.
@@ -68,29 +68,6 @@ mod tests {
         write_plain(files.iter().copied(), Vec::new()).unwrap().0
     }
 
-    fn deal(params: &str) -> Deal {
-        let none = iexec_protocol::deal::Resource::default();
-        Deal {
-            id: Default::default(),
-            app: none,
-            dataset: none,
-            workerpool: none,
-            trust: 0,
-            category: 0,
-            tag: Default::default(),
-            requester: Default::default(),
-            beneficiary: Default::default(),
-            callback: Default::default(),
-            params: params.into(),
-            start_time: 0,
-            bot_first: 0,
-            bot_size: 1,
-            worker_stake: Default::default(),
-            scheduler_reward_ratio: 0,
-            sponsor: Default::default(),
-        }
-    }
-
     #[test]
     fn an_unclear_wish_is_a_wish_for_encryption() {
         for (params, expected) in [
@@ -101,7 +78,7 @@ mod tests {
             (r#"{"iexec_result_encryption":"maybe"}"#, true),
             ("hello", true),
         ] {
-            assert_eq!(must_be_encrypted(&deal(params)), expected, "{params}");
+            assert_eq!(must_be_encrypted(params), expected, "{params}");
         }
     }
 

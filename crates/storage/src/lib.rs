@@ -1,4 +1,4 @@
-//! Keeps result archives: content-addressed, write-once, streamed in and out. Rules S1 to S14: `docs/spec/http.md`.
+//! Keeps result archives: content-addressed, write-once, streamed in and out. Rules S1 to S12: `docs/spec/http.md`.
 //!
 //! It is trusted with ciphertext only. It never opens an archive further than its directory; who downloads one checks the
 //! content identifier, and who decrypts one checks the receipt.

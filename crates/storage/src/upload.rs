@@ -64,7 +64,7 @@ async fn try_store(
     check_announced(headers, storage.max_archive)?;
     let received = receive(storage, chunks).await?;
     let (size, cid) = (received.size, Cid::new(received.digest));
-    keep(storage, received, cid, accept::must_be_encrypted(&deal)).await?;
+    keep(storage, received, cid, accept::must_be_encrypted(&deal.params)).await?;
     if !results::add(&storage.store, authorized.task(), cid, size, clock::now()).await? {
         let most = results::MAX_ARCHIVES;
         return Err(Problem::conflict(format!("task {task} has {most} archives already, the most that are kept")));

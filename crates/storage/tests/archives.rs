@@ -181,7 +181,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, CallError>) -> (u16, String) {
 #[tokio::test]
 async fn an_archive_is_kept_under_the_identifier_of_its_bytes_and_survives_a_restart() {
     let mut world = world().await;
-    let (deal, bytes) = (world.deal(ENCRYPTED, Address::ZERO).await, sealed(&[7; 300_000]));
+    let (deal, bytes) = (world.deal(ENCRYPTED, Address::ZERO).await, sealed(&vec![7; 300_000]));
     let location = world.upload(deal, &bytes).await.unwrap();
     let cid = Cid::new(Sha256::of(&bytes));
     assert_eq!(location, format!("/ipfs/{cid}"));
