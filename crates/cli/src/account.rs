@@ -55,10 +55,10 @@ enum Way {
 }
 
 impl AccountCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::Deposit(moved) => moved.run(Way::In, *screen),
-            Self::Withdraw(moved) => moved.run(Way::Out, *screen),
+            Self::Deposit(moved) => moved.run(Way::In, screen),
+            Self::Withdraw(moved) => moved.run(Way::Out, screen),
             Self::Show { address, wallet, chain } => show(address.map_or_else(|| wallet.address(), Ok)?, &chain),
         }
     }

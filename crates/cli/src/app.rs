@@ -93,10 +93,10 @@ pub(crate) enum AppCommand {
 }
 
 impl AppCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Init { image, force, wallet } => init(image.as_deref(), force, wallet.address()?),
-            Self::Deploy { wallet, chain, transaction } => deploy(&wallet, &chain, &transaction, *screen),
+            Self::Deploy { wallet, chain, transaction } => deploy(&wallet, &chain, &transaction, screen),
             Self::Show(subject) => show(&subject),
             Self::Count(owner) => owner.count(Kind::App),
             Self::Publish { app_address, dataset_restrict, workerpool_restrict, requester_restrict, terms, .. } => {
@@ -111,13 +111,13 @@ impl AppCommand {
                     requesterrestrict: only(requester_restrict),
                     salt: offer::salt(),
                 };
-                publish(order, &terms, *screen)
+                publish(order, &terms, screen)
             }
             Self::Unpublish { app_address, withdrawal } => {
                 let app = asset::given_or_deployed(app_address, Kind::App, withdrawal.chain_id()?)?;
-                withdrawal.run("app", app, *screen)
+                withdrawal.run("app", app, screen)
             }
-            Self::Run(run) => run.run(*screen),
+            Self::Run(run) => run.run(screen),
         }
     }
 }

@@ -166,6 +166,6 @@ pub(crate) fn unknown(kind: Kind, address: Address, remote: &Remote) -> Failure 
 pub(crate) fn words(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => bytes.iter().fold("0x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")),
+        _ => const_hex::encode_prefixed(bytes),
     }
 }

@@ -63,7 +63,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Init(command) => command.run(screen),
             Self::Wallet(command) => command.run(screen),

@@ -52,10 +52,10 @@ pub(crate) enum DealCommand {
 }
 
 impl DealCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::Show { dealid, watch, chain, .. } => show(dealid, watch, &chain, *screen),
-            Self::Claim { dealid, wallet, chain, transaction } => claim(dealid, &wallet, &chain, &transaction, *screen),
+            Self::Show { dealid, watch, chain, .. } => show(dealid, watch, &chain, screen),
+            Self::Claim { dealid, wallet, chain, transaction } => claim(dealid, &wallet, &chain, &transaction, screen),
         }
     }
 }

@@ -129,7 +129,7 @@ fn shown(path: &Path) -> String {
 
 /// Gives the public key to the SMS.
 pub(crate) fn push(
-    given: Option<PathBuf>,
+    given: Option<&Path>,
     update: bool,
     wallet: &WalletOptions,
     chain: &ChainOptions,
@@ -137,7 +137,7 @@ pub(crate) fn push(
 ) -> Result<Answer, Failure> {
     let owner = wallet.address()?;
     let folder = KeyFolder::new(None)?;
-    let path = given.clone().unwrap_or_else(|| folder.public_path(owner));
+    let path = given.map_or_else(|| folder.public_path(owner), Path::to_owned);
     let public = read_public(&path)?;
     if given.is_none() {
         check_pair(&folder, owner, &public)?;

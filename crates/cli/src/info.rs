@@ -35,7 +35,7 @@ struct Shown {
 }
 
 impl Info {
-    pub(crate) fn run(self, _: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, _: Screen) -> Result<Answer, Failure> {
         let (remote, contracts) = online(async {
             let remote = Remote::connect(&self.chain).await?;
             let contracts = remote.chain.contracts().await?;

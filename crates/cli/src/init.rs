@@ -43,14 +43,15 @@ struct Started {
 }
 
 impl Init {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         let folder = files::working_folder()?;
         for name in [DESCRIPTION_FILE, CHAIN_FILE] {
             files::refuse_existing(&folder.join(name), self.force)?;
         }
-        let kept = match self.skip_wallet {
-            true => None,
-            false => Some(wallet::store(&Wallet::random()?, &self.new, *screen, self.force)?),
+        let kept = if self.skip_wallet {
+            None
+        } else {
+            Some(wallet::store(&Wallet::random()?, &self.new, screen, self.force)?)
         };
         Project::at(&folder).describe(&Description::default())?;
         let chains = ChainFile::initial().render(Dialect::Iexec);

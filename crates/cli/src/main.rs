@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         Err(error) => return usage::refuse(&error),
     };
     let screen = screen::Screen::new(cli.output.raw, cli.output.quiet);
-    match cli.command.run(&screen) {
+    match cli.command.run(screen) {
         Ok(answer) => screen.show(&answer),
         Err(failure) => screen.refuse(&name, &failure),
     }

@@ -101,7 +101,8 @@ impl Withdrawal {
         let wallet = self.wallet.open(screen)?;
         let target = if self.all { Target::All(object) } else { Target::Last(object) };
         let hashes = online(async { market::unpublish(&Remote::new(&self.chain)?, &wallet, kind, target).await })?;
-        let text: String = hashes.iter().map(|hash| format!("unpublished  {hash}\n")).collect();
+        let rows: Vec<_> = hashes.iter().map(|hash| ("unpublished", hash.to_string())).collect();
+        let text = table(&rows);
         match (self.all, hashes.first()) {
             (true, _) => Answer::new(&json!({ "unpublished": hashes }), text),
             (false, Some(hash)) => Answer::new(&json!({ "unpublished": hash }), text),

@@ -71,6 +71,7 @@ pub(crate) struct Chosen {
 
 /// Which orders, by hash.
 #[derive(Args)]
+#[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
 pub(crate) struct Named {
     /// The app order
     #[arg(long, value_name = "ORDERHASH", num_args = 0..=1)]
@@ -117,12 +118,12 @@ pub(crate) struct Fill {
 }
 
 impl OrderCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Init(chosen) => chosen.init(),
-            Self::Sign(chosen) => chosen.sign(*screen),
-            Self::Publish(chosen) => chosen.publish(*screen),
-            Self::Fill(fill) => fill.run(*screen),
+            Self::Sign(chosen) => chosen.sign(screen),
+            Self::Publish(chosen) => chosen.publish(screen),
+            Self::Fill(fill) => fill.run(screen),
             Self::Show(named) => named.show(),
         }
     }
@@ -336,6 +337,7 @@ impl Named {
     }
 }
 
+#[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
 async fn show_one<T: Order + Send + Sync>(
     remote: &Remote,
     asked: Option<Option<OrderHash>>,

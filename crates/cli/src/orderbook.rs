@@ -119,7 +119,7 @@ struct Listed {
 }
 
 impl OrderbookCommand {
-    pub(crate) fn run(self, _: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, _: Screen) -> Result<Answer, Failure> {
         match self {
             Self::App { address, filter } => list("app", vec![("app", address.to_string())], &filter, "appOrders", app),
             Self::Dataset { address, filter } => {
@@ -154,14 +154,15 @@ fn list<T: iexec_protocol::order::Order>(
         let url = remote.url(Service::Market)?;
         Ok((count, orders.map_err(|error| Remote::failure(Service::Market, url, &error))?))
     })?;
-    let mut text = String::new();
-    for order in &orders {
+    let line = |order: &Published<T>| {
         let Listed { price, tag, .. } = shown(order);
-        text.push_str(&format!("{}  {price} RLC  {} left  tag {tag}\n", order.order_hash, order.remaining));
-    }
-    if orders.is_empty() {
-        text = format!("The market has no open {kind} order of this kind.");
-    }
+        format!("{}  {price} RLC  {} left  tag {tag}", order.order_hash, order.remaining)
+    };
+    let text = if orders.is_empty() {
+        format!("The market has no open {kind} order of this kind.")
+    } else {
+        orders.iter().map(line).collect::<Vec<_>>().join("\n")
+    };
     let list: Vec<Value> = orders.iter().map(|order| shown(order).json).collect();
     Answer::new(&json!({ "count": count, key: list }), text)
 }

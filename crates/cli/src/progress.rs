@@ -23,7 +23,7 @@ use crate::{
 
 const POLL: Duration = Duration::from_millis(500);
 /// How long the chain may be silent before watching ends.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Schedulers are asked about the first tasks of a deal only.
 const MOST_STAGES: usize = 8;
 

@@ -25,6 +25,7 @@ pub(crate) struct Project {
 /// `iexec.json`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the file's own key")]
 pub(crate) struct Description {
     description: String,
     license: String,

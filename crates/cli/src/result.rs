@@ -111,13 +111,13 @@ impl KeyOptions {
 }
 
 impl ResultCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::GenerateEncryptionKeypair { force, beneficiary_keystoredir, wallet } => {
-                encryption_key::generate(&KeyFolder::new(beneficiary_keystoredir)?, wallet.address()?, force, *screen)
+                encryption_key::generate(&KeyFolder::new(beneficiary_keystoredir)?, wallet.address()?, force, screen)
             }
             Self::PushEncryptionKey { force_update, secret_path, wallet, chain } => {
-                encryption_key::push(secret_path, force_update, &wallet, &chain, *screen)
+                encryption_key::push(secret_path.as_deref(), force_update, &wallet, &chain, screen)
             }
             Self::CheckEncryptionKey { address, wallet, chain } => {
                 encryption_key::check(address.map_or_else(|| wallet.address(), Ok)?, &chain)
@@ -132,7 +132,7 @@ impl ResultCommand {
                     output: &output,
                     replace: force,
                 };
-                decrypt::answer(&decryption.run(None, *screen)?, &output)
+                decrypt::answer(&decryption.run(None, screen)?, &output)
             }
         }
     }

@@ -143,7 +143,7 @@ impl Run {
                 return bare_answer(&made, screen);
             }
             let outcome = progress::watch_deal(&remote, made.dealid, screen).await;
-            answer(&made, outcome.map_err(|failure| failure.fact("deals", json!([made])))?, screen)
+            answer(&made, &outcome.map_err(|failure| failure.fact("deals", json!([made])))?, screen)
         })
     }
 
@@ -250,7 +250,7 @@ fn bare_answer(made: &Made, screen: Screen) -> Result<Answer, Failure> {
     Answer::new(&json!({ "deals": [made] }), table(&rows))
 }
 
-fn answer(made: &Made, outcome: Outcome, screen: Screen) -> Result<Answer, Failure> {
+fn answer(made: &Made, outcome: &Outcome, screen: Screen) -> Result<Answer, Failure> {
     let (tasks, failed) = (outcome.shown(), outcome.failed_shown());
     if let Some(failure) = outcome.failure() {
         return Err(failure

@@ -131,8 +131,9 @@ impl Screen {
 
 fn raw_failure(command: &str, failure: &Failure) -> String {
     let error = json!({ "name": failure.name, "message": one_line(&failure.message), "hint": failure.hint });
-    let facts: String =
-        failure.facts.iter().map(|(key, value)| format!(",{}:{value}", Value::from(key.as_str()))).collect();
+    let fact = |(key, value): (&String, &Value)| format!(",{}:{value}", Value::from(key.as_str()));
+    let facts: Vec<_> = failure.facts.iter().map(fact).collect();
+    let facts = facts.concat();
     format!("{{\"ok\":false,\"command\":{},\"error\":{error}{facts}}}", Value::from(command))
 }
 
@@ -154,7 +155,7 @@ fn line(mut out: impl std::io::Write, text: &str) {
 /// Aligned `name  value` lines.
 pub(crate) fn table(rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    rows.iter().map(|(name, value)| format!("{name:width$}  {value}\n")).collect()
+    rows.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

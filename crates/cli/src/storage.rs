@@ -59,11 +59,9 @@ pub(crate) enum StorageCommand {
 }
 
 impl StorageCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::Init { force_update, token, wallet, chain, .. } => {
-                init(force_update, token, &wallet, &chain, *screen)
-            }
+            Self::Init { force_update, token, wallet, chain, .. } => init(force_update, token, &wallet, &chain, screen),
             Self::Check { user, wallet, chain, .. } => check(user.map_or_else(|| wallet.address(), Ok)?, &chain),
         }
     }

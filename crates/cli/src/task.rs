@@ -65,6 +65,7 @@ pub(crate) enum TaskCommand {
     name = "show",
     after_help = "Examples:\n  iexec task show 0x… --watch\n  iexec task show 0x… --download\n  iexec task show 0x… --download my-result --decrypt"
 )]
+#[expect(clippy::option_option, reason = "clap's form of an option whose value may be left out")]
 pub(crate) struct Show {
     /// The task
     taskid: TaskId,
@@ -92,13 +93,13 @@ pub(crate) struct Show {
 }
 
 impl TaskCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::Show(show) => show.run(*screen),
-            Self::Debug { taskid, logs, chain, .. } => debug(taskid, logs, &chain, *screen),
+            Self::Show(show) => show.run(screen),
+            Self::Debug { taskid, logs, chain, .. } => debug(taskid, logs, &chain, screen),
             Self::Claim { taskid, deal, wallet, chain, transaction } => {
-                transaction.check(*screen)?;
-                claim(taskid, deal, &wallet, &chain, &transaction, *screen)
+                transaction.check(screen)?;
+                claim(taskid, deal, &wallet, &chain, &transaction, screen)
             }
         }
     }
@@ -197,8 +198,7 @@ fn debug(taskid: TaskId, logs: bool, chain: &ChainOptions, screen: Screen) -> Re
             screen.warn("the workerpool has no logs: the app's output is in its result, as stdout.txt and stderr.txt");
         }
         let view = located.view(&remote).await?;
-        let mut text = table(&view.rows());
-        text.push_str(&history(&off_chain));
+        let text = format!("{}\n{}", table(&view.rows()), history(&off_chain).join("\n"));
         let replicates: Vec<Value> = off_chain["replicates"].as_array().into_iter().flatten().map(replicate).collect();
         let task = json!({ "status": off_chain["currentStatus"], "statusHistory": off_chain["dateStatusList"] });
         let shown = json!({
@@ -218,26 +218,23 @@ fn replicate(replicate: &Value) -> Value {
     })
 }
 
-fn history(off_chain: &Value) -> String {
-    let mut text = String::new();
-    let mut say = |whose: &str, change: &Value| {
-        let (date, status) = (change["date"].as_str().unwrap_or("?"), change["status"].as_str().unwrap_or("?"));
-        let cause = change["details"]["cause"].as_str().map_or_else(String::new, |cause| format!(" {cause}"));
-        text.push_str(&format!("{date}  {whose}  {status}{cause}\n"));
+/// A line for each change of the task and of its workers' replicates, then cause and remedy.
+fn history(off_chain: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let line = |whose: &str, change: &Value| {
+        let cause = change["details"]["cause"].as_str().map_or_else(String::new, |cause| format!("  {cause}"));
+        format!("{}  {whose}  {}{cause}", text(&change["date"]), text(&change["status"]))
     };
-    for change in off_chain["dateStatusList"].as_array().into_iter().flatten() {
-        say("task", change);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut lines: Vec<_> = list(&off_chain["dateStatusList"]).iter().map(|change| line("scheduler", change)).collect();
+    for replicate in list(&off_chain["replicates"]) {
+        let worker = text(&replicate["walletAddress"]);
+        lines.extend(list(&replicate["statusUpdateList"]).iter().map(|change| line(&worker, change)));
     }
-    for replicate in off_chain["replicates"].as_array().into_iter().flatten() {
-        let worker = replicate["walletAddress"].as_str().unwrap_or("worker");
-        for change in replicate["statusUpdateList"].as_array().into_iter().flatten() {
-            say(worker, change);
-        }
+    for key in ["cause", "remedy"] {
+        lines.extend(off_chain[key].as_str().map(|words| format!("{key}: {words}")));
     }
-    if let (Some(cause), Some(remedy)) = (off_chain["cause"].as_str(), off_chain["remedy"].as_str()) {
-        text.push_str(&format!("cause: {cause}\nremedy: {remedy}\n"));
-    }
-    text
+    lines
 }
 
 fn claim(

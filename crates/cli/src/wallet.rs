@@ -115,17 +115,17 @@ pub(crate) struct Sending {
 }
 
 impl WalletCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::Create { new, force } => keep(&Wallet::random()?, &new, *screen, force),
-            Self::Import { private_key, new, force } => keep(&import(private_key)?, &new, *screen, force),
+            Self::Create { new, force } => keep(&Wallet::random()?, &new, screen, force),
+            Self::Import { private_key, new, force } => keep(&import(private_key)?, &new, screen, force),
             Self::Show { address, show_private_key, wallet, chain } => {
-                show(address, show_private_key, &wallet, &chain, *screen)
+                show(address, show_private_key, &wallet, &chain, screen)
             }
-            Self::GetRlc { wallet, chain } => drip(Coin::Rlc, &wallet, &chain, *screen),
-            Self::GetEther { wallet, chain } => drip(Coin::Ether, &wallet, &chain, *screen),
-            Self::SendEther(sending) => sending.run(Coin::Ether, *screen),
-            Self::SendRlc(sending) => sending.run(Coin::Rlc, *screen),
+            Self::GetRlc { wallet, chain } => drip(Coin::Rlc, &wallet, &chain, screen),
+            Self::GetEther { wallet, chain } => drip(Coin::Ether, &wallet, &chain, screen),
+            Self::SendEther(sending) => sending.run(Coin::Ether, screen),
+            Self::SendRlc(sending) => sending.run(Coin::Rlc, screen),
         }
     }
 }
@@ -144,8 +144,8 @@ pub(crate) fn store(wallet: &Wallet, new: &NewWalletOptions, screen: Screen, for
     let path = new.store(wallet, screen, force)?;
     let json = if new.unencrypted {
         let public = iexec_protocol::key::SigningKey::public_key(wallet.key());
-        let hex: String = public.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{{\"publicKey\":\"0x{hex}\",\"address\":\"{}\"}}", wallet.address())
+        let public = const_hex::encode_prefixed(public);
+        format!("{{\"publicKey\":\"{public}\",\"address\":\"{}\"}}", wallet.address())
     } else {
         files::read_text(&path, iexec_chain::keystore::MAX_BYTES)?.unwrap_or_default()
     };
@@ -226,12 +226,15 @@ fn show(
     }
     let balance = Balance { ether, rlc, nrlc: held.nrlc.to_string(), wei: held.wei.to_string() };
     let text = table(&rows);
-    Answer::new(&Shown { balance, wallet: Keys { address, private_key: private_key.as_ref().map(|key| key.as_str()) } }, text)
+    Answer::new(
+        &Shown { balance, wallet: Keys { address, private_key: private_key.as_ref().map(|key| key.as_str()) } },
+        text,
+    )
 }
 
 fn hex_of(wallet: &Wallet) -> Zeroizing<String> {
     let secret = wallet.expose_secret();
-    Zeroizing::new(secret.iter().fold("0x".to_owned(), |hex, byte| format!("{hex}{byte:02x}")))
+    Zeroizing::new(const_hex::encode_prefixed(secret.as_ref()))
 }
 
 fn drip(coin: Coin, wallet: &WalletOptions, chain: &ChainOptions, screen: Screen) -> Result<Answer, Failure> {

@@ -86,10 +86,10 @@ pub(crate) enum WorkerpoolCommand {
 }
 
 impl WorkerpoolCommand {
-    pub(crate) fn run(self, screen: &Screen) -> Result<Answer, Failure> {
+    pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Init { force, wallet } => init(force, wallet.address()?),
-            Self::Deploy { wallet, chain, transaction } => deploy(&wallet, &chain, &transaction, *screen),
+            Self::Deploy { wallet, chain, transaction } => deploy(&wallet, &chain, &transaction, screen),
             Self::Show(subject) => show(&subject),
             Self::Count(owner) => owner.count(Kind::Workerpool),
             Self::Publish {
@@ -114,11 +114,11 @@ impl WorkerpoolCommand {
                     requesterrestrict: only(requester_restrict),
                     salt: offer::salt(),
                 };
-                publish(order, category, &terms, *screen)
+                publish(order, category, &terms, screen)
             }
             Self::Unpublish { workerpool_address, withdrawal } => {
                 let pool = asset::given_or_deployed(workerpool_address, Kind::Workerpool, withdrawal.chain_id()?)?;
-                withdrawal.run("workerpool", pool, *screen)
+                withdrawal.run("workerpool", pool, screen)
             }
         }
     }
