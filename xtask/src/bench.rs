@@ -17,11 +17,14 @@ const RUNS: usize = 7;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Builds for release, measures, prints.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     if std::env::var("IEXEC_PROGRAMS").is_err() {
         setup::run()?;
         build::all()?;
-        command::run("cargo", &["build", "--quiet", "--release", "--package", "iexec-cli", "--package", "iexec-daemon"])?;
+        command::run(
+            "cargo",
+            &["build", "--quiet", "--release", "--package", "iexec-cli", "--package", "iexec-daemon"],
+        )?;
         let this = std::env::current_exe()?.display().to_string();
         return command::run_with(&this, &["bench"], &[("IEXEC_PROGRAMS", "release")]);
     }
@@ -36,7 +39,11 @@ pub fn run() -> Result<()> {
     prepare(&mut shell)?;
     row("memory of the idle network without anvil (sum of PSS)", &format!("{:.0} MB", memory(&network)?), "< 150 MB");
     let mut times = (0..RUNS).map(|_| app_run(&mut shell)).collect::<Result<Vec<_>>>()?;
-    row(&format!("`app run` to COMPLETED, sample app, 1-second blocks, median of {RUNS}"), &seconds(median(&mut times)), "< 6 s");
+    row(
+        &format!("`app run` to COMPLETED, sample app, 1-second blocks, median of {RUNS}"),
+        &seconds(median(&mut times)),
+        "< 6 s",
+    );
     row("the same after these runs: memory without anvil", &format!("{:.0} MB", memory(&network)?), "");
     network.stop()?;
     let begun = Instant::now();

@@ -8,7 +8,7 @@ use iexec_e2e::workspace;
 use crate::{command, enclave, image};
 
 /// Builds all of it (profile `dev`).
-pub fn all() -> Result<()> {
+pub(crate) fn all() -> Result<()> {
     eprintln!("build: iexec, iexecd, iexec-enclave, the sample app's image");
     command::run("cargo", &["build", "--quiet", "--package", "iexec-cli", "--package", "iexec-daemon"])?;
     let (program, installed) = (enclave::build(false)?, workspace::enclave());

@@ -8,7 +8,7 @@ use iexec_e2e::{network::Network, page, workspace};
 use crate::{build, command, setup};
 
 /// Sets up, builds, starts a network, runs the page, prints everything.
-pub fn run(keep: bool) -> Result<()> {
+pub(crate) fn run(keep: bool) -> Result<()> {
     let begun = Instant::now();
     setup::run()?;
     build::all()?;
@@ -36,7 +36,7 @@ pub fn run(keep: bool) -> Result<()> {
 }
 
 /// Sets up, builds, and becomes `iexecd devnet`.
-pub fn devnet(options: &[&str]) -> Result<()> {
+pub(crate) fn devnet(options: &[&str]) -> Result<()> {
     setup::run()?;
     build::all()?;
     let program = workspace::program("iexecd").display().to_string();

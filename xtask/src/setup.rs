@@ -18,7 +18,7 @@ const MAX_UNPACKED: u64 = 512 << 20;
 const RUNTIMES: [&str; 2] = ["runc", "crun"];
 
 /// Installs what is missing. A second call finds everything and takes milliseconds.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let devnet = Path::new(env!("CARGO_MANIFEST_DIR")).join("../devnet");
     let cache = devnet.join(".cache");
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;

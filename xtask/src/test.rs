@@ -5,12 +5,14 @@ use anyhow::Result;
 use crate::{build, command, setup, tidy};
 
 /// Runs all of it.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     step("format", || command::run("cargo", &["fmt", "--all", "--check"]))?;
     step("set-up", setup::run)?;
     step("build", build::all)?;
     step("tidy", tidy::run)?;
-    step("clippy", || command::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    step("clippy", || {
+        command::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    })?;
     step("tests", || command::run("cargo", &["test", "--workspace", "--no-fail-fast"]))
 }
 

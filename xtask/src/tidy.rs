@@ -2,13 +2,13 @@
 
 mod arrows;
 mod documents;
-pub mod enclave;
+pub(crate) mod enclave;
 mod states;
 
 use anyhow::{Result, ensure};
 
 /// Runs every check and tells all that is wrong at once.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     let mut faults = Vec::new();
     faults.extend(arrows::check()?);
     faults.extend(enclave::check()?);

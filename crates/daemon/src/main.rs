@@ -1,3 +1,59 @@
-//! The operators' command: runs any service, or a whole local network
+//! `iexecd`: runs one of the services, or all of them as a local network.
+//!
+//! What it is not: there is no logic in here. Each arm reads its flags into the service's configuration and calls it.
 
-fn main() {}
+mod common;
+mod devnet;
+mod market;
+mod scheduler;
+mod sms;
+mod storage;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Runs the services of a confidential-computing network.
+#[derive(Parser)]
+#[command(name = "iexecd", version, about, after_help = "Example: a whole network on this machine\n  iexecd devnet")]
+struct Cli {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Keeps secrets and gives them to attested enclaves
+    Sms(sms::Flags),
+    /// Watches a workerpool's deals and grants their tasks to workers
+    Scheduler(scheduler::Flags),
+    /// Runs apps with the enclave and contributes their results
+    Worker(worker::Flags),
+    /// Keeps result archives
+    Storage(storage::Flags),
+    /// Keeps the order book
+    Market(market::Flags),
+    /// Runs a whole network on this machine
+    Devnet(devnet::Flags),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    iexec_service::crypto::install();
+    let result = match cli.role {
+        Role::Sms(flags) => common::run(&flags.common.clone(), |stop| sms::run(flags, stop)),
+        Role::Scheduler(flags) => common::run(&flags.common.clone(), |stop| scheduler::run(flags, stop)),
+        Role::Worker(flags) => common::run(&flags.common.clone(), |stop| worker::run(flags, stop)),
+        Role::Storage(flags) => common::run(&flags.common.clone(), |stop| storage::run(flags, stop)),
+        Role::Market(flags) => common::run(&flags.common.clone(), |stop| market::run(flags, stop)),
+        Role::Devnet(flags) => devnet::run(flags),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -26,8 +26,9 @@ const PURE: &[&str] = &["iexec-archive", "iexec-protocol", "iexec-attestation"];
 const IMPURE: &[&str] = &["tokio", "async-trait", "tracing", "log", "reqwest", "hyper", "axum", "alloy", "sqlx"];
 
 /// The arrows that go up, and the impure things that pure crates name.
-pub fn check() -> Result<Vec<String>> {
-    let metadata: Value = serde_json::from_str(&command::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?)?;
+pub(crate) fn check() -> Result<Vec<String>> {
+    let metadata: Value =
+        serde_json::from_str(&command::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?)?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     Ok(packages.iter().flat_map(faults).collect())
 }
@@ -36,11 +37,14 @@ fn faults(package: &Value) -> Vec<String> {
     let name = package["name"].as_str().unwrap_or_default();
     let normal = |dependency: &&Value| dependency["kind"].is_null();
     let dependencies = package["dependencies"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let named: Vec<&str> = dependencies.iter().filter(normal).filter_map(|dependency| dependency["name"].as_str()).collect();
+    let named: Vec<&str> =
+        dependencies.iter().filter(normal).filter_map(|dependency| dependency["name"].as_str()).collect();
     let mut faults = Vec::new();
     if let Some((_, allowed)) = ALLOWED.iter().find(|(crate_name, _)| *crate_name == name) {
         let up = named.iter().filter(|dependency| dependency.starts_with("iexec-") && !allowed.contains(dependency));
-        faults.extend(up.map(|dependency| format!("{name} may not depend on {dependency} (ARCHITECTURE.md, «who may depend on whom»)")));
+        faults.extend(up.map(|dependency| {
+            format!("{name} may not depend on {dependency} (ARCHITECTURE.md, «who may depend on whom»)")
+        }));
     }
     if PURE.contains(&name) {
         let impure = named.iter().filter(|dependency| IMPURE.contains(dependency));

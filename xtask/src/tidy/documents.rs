@@ -12,7 +12,7 @@ use iexec_e2e::workspace;
 const LONGEST_FILE: usize = 400;
 
 /// Everything wrong with them.
-pub fn check() -> Result<Vec<String>> {
+pub(crate) fn check() -> Result<Vec<String>> {
     let root = workspace::root();
     let sources = sources(&root)?;
     let mut faults = Vec::new();
@@ -34,7 +34,8 @@ fn broken_links(root: &Path, file: &Path) -> Result<Vec<String>> {
     let folder = file.parent().context("a file has a folder")?;
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#') && !target.contains(' '));
-    let missing = local.map(|target| target.split('#').next().unwrap_or_default()).filter(|target| !folder.join(target).exists());
+    let missing =
+        local.map(|target| target.split('#').next().unwrap_or_default()).filter(|target| !folder.join(target).exists());
     let name = file.strip_prefix(root).unwrap_or(file).display();
     Ok(missing.map(|target| format!("{name}: the link to {target} leads nowhere")).collect())
 }
@@ -44,7 +45,10 @@ fn claims_without_test(root: &Path, sources: &[(PathBuf, String)]) -> Result<Vec
     let text = fs::read_to_string(root.join("SECURITY.md")).context("SECURITY.md")?;
     let names = text.split("`test: ").skip(1).filter_map(|rest| rest.split('`').next());
     let exists = |name: &str| sources.iter().any(|(_, source)| source.contains(&format!("fn {name}(")));
-    Ok(names.filter(|name| !exists(name)).map(|name| format!("SECURITY.md names the test {name}, which does not exist")).collect())
+    Ok(names
+        .filter(|name| !exists(name))
+        .map(|name| format!("SECURITY.md names the test {name}, which does not exist"))
+        .collect())
 }
 
 fn long_files(root: &Path, sources: &[(PathBuf, String)]) -> Vec<String> {
@@ -52,13 +56,17 @@ fn long_files(root: &Path, sources: &[(PathBuf, String)]) -> Vec<String> {
     let is_test = |file: &Path| file.components().any(|part| part.as_os_str() == "tests");
     let long = sources.iter().filter(|(file, source)| !is_test(file) && own_lines(source) > LONGEST_FILE);
     long.map(|(file, source)| {
-        format!("{}: {} lines before its tests, at most {LONGEST_FILE}", file.strip_prefix(root).unwrap_or(file).display(), own_lines(source))
+        format!(
+            "{}: {} lines before its tests, at most {LONGEST_FILE}",
+            file.strip_prefix(root).unwrap_or(file).display(),
+            own_lines(source)
+        )
     })
     .collect()
 }
 
 /// The files with one of these endings below `folder`, generated and foreign folders left out; sorted.
-pub fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
+pub(crate) fn files_below(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     const FOREIGN: &[&str] = &["target", "node_modules", ".git", ".cache", ".devnet"];
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {

@@ -12,10 +12,13 @@ const BANNED: &[&str] = &["tokio", "hyper", "reqwest", "alloy-provider", "axum",
 const LIMIT: usize = 100;
 
 /// Banned crates, and a base that grew too large.
-pub fn check() -> Result<Vec<String>> {
+pub(crate) fn check() -> Result<Vec<String>> {
     let crates = run_time_crates()?;
-    let mut faults: Vec<String> =
-        BANNED.iter().filter(|banned| crates.contains(**banned)).map(|banned| format!("iexec-enclave must not contain {banned}")).collect();
+    let mut faults: Vec<String> = BANNED
+        .iter()
+        .filter(|banned| crates.contains(**banned))
+        .map(|banned| format!("iexec-enclave must not contain {banned}"))
+        .collect();
     println!("tidy: iexec-enclave has {} run-time crates", crates.len());
     if crates.len() >= LIMIT {
         faults.push(format!("iexec-enclave has {} run-time crates, the limit is {LIMIT}", crates.len()));
@@ -24,9 +27,15 @@ pub fn check() -> Result<Vec<String>> {
 }
 
 /// Names of the crates linked into it; procedural macros, and what only they need, run at build time and do not count.
-pub fn run_time_crates() -> Result<BTreeSet<String>> {
-    let arguments = ["tree", "--package", "iexec-enclave", "--edges", "no-build,no-dev,no-proc-macro", "--prefix", "none"];
+pub(crate) fn run_time_crates() -> Result<BTreeSet<String>> {
+    let arguments =
+        ["tree", "--package", "iexec-enclave", "--edges", "no-build,no-dev,no-proc-macro", "--prefix", "none"];
     let tree = command::output("cargo", &arguments)?;
     let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    Ok(tree.lines().filter(|line| !line.contains("(proc-macro)")).filter_map(name).filter(|name| name != "iexec-enclave").collect())
+    Ok(tree
+        .lines()
+        .filter(|line| !line.contains("(proc-macro)"))
+        .filter_map(name)
+        .filter(|name| name != "iexec-enclave")
+        .collect())
 }

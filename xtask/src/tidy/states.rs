@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use iexec_e2e::workspace;
 
 /// Differences between the enum of `protocol::task`, the scheduler's schema and the specification.
-pub fn check() -> Result<Vec<String>> {
+pub(crate) fn check() -> Result<Vec<String>> {
     let root = workspace::root();
     let in_code = states_in_code(&root.join("crates/protocol/src/task.rs"))?;
     let in_schema = states_in_schema(&root.join("crates/scheduler"))?;
@@ -14,7 +14,10 @@ pub fn check() -> Result<Vec<String>> {
     let differ = |place: &str, found: &BTreeSet<String>| {
         (found != &in_code).then(|| format!("task states differ: protocol has {in_code:?}, {place} has {found:?}"))
     };
-    Ok([differ("the scheduler's CHECK", &in_schema), differ("docs/spec/task.md", &in_spec)].into_iter().flatten().collect())
+    Ok([differ("the scheduler's CHECK", &in_schema), differ("docs/spec/task.md", &in_spec)]
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// The names that `Task::name` gives.
@@ -40,7 +43,8 @@ fn states_in_schema(folder: &Path) -> Result<BTreeSet<String>> {
 /// The names in the first column of the specification's table of states: `| `NAME` | …`.
 fn states_in_spec(path: &Path) -> Result<BTreeSet<String>> {
     let text = read(path)?;
-    let name = |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split_once("` |")).map(|(name, _)| name.to_owned());
+    let name =
+        |line: &str| line.strip_prefix("| `").and_then(|rest| rest.split_once("` |")).map(|(name, _)| name.to_owned());
     let upper = |name: &String| name.chars().all(|c| c.is_ascii_uppercase());
     Ok(text.lines().filter_map(name).filter(upper).collect())
 }

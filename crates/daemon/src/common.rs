@@ -1,0 +1,104 @@
+//! Flags and set-up that every service shares.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use iexec_chain::{client::Chain, keystore, wallet::Wallet};
+use iexec_protocol::Address;
+use iexec_service::{BoxFuture, CancellationToken, logging};
+
+/// Flags of every service.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Address and port to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// Folder for what the service keeps
+    #[arg(long)]
+    pub(crate) data: PathBuf,
+    /// The chain's JSON-RPC endpoint
+    #[arg(long)]
+    pub(crate) rpc: String,
+    /// The chain's id
+    #[arg(long)]
+    pub(crate) chain_id: u64,
+    /// Address of the PoCo hub
+    #[arg(long, value_parser = address)]
+    pub(crate) hub: Address,
+    /// What to log, in the form of `RUST_LOG`
+    #[arg(long, env = "IEXECD_LOG", default_value = "info")]
+    log: String,
+    /// How to log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    /// Stop when standard input closes
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Common {
+    /// The chain, checked to be the one that the flags name.
+    pub(crate) async fn chain(&self) -> Result<Chain> {
+        Ok(Chain::connect(&self.rpc, self.chain_id, self.hub).await?)
+    }
+}
+
+/// Runs a service until a signal or, if so asked, until the parent goes.
+pub(crate) fn run<F>(common: &Common, service: F) -> Result<()>
+where
+    F: FnOnce(CancellationToken) -> BoxFuture<'static, Result<()>>,
+{
+    let format = match common.log_format {
+        LogFormat::Text => logging::Format::Text,
+        LogFormat::Json => logging::Format::Json,
+    };
+    logging::init(&common.log, format)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build()?;
+    let result = runtime.block_on(async {
+        let stop = iexec_service::serve::stop_on_signal()?;
+        if common.stop_with_parent {
+            stop_with_parent(stop.clone());
+        }
+        service(stop).await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+/// The parent holds the other end of our standard input; when it dies, in whatever way, the pipe closes.
+fn stop_with_parent(stop: CancellationToken) {
+    std::thread::spawn(move || {
+        // Whatever ends the reading means that nobody holds the pipe any more.
+        let _ = io::copy(&mut io::stdin(), &mut io::sink());
+        stop.cancel();
+    });
+}
+
+/// Reads an address flag.
+pub(crate) fn address(text: &str) -> Result<Address, String> {
+    iexec_protocol::id::parse_address(text).map_err(|error| error.to_string())
+}
+
+/// Reads a wallet file: a keystore V3 (its password in `password_file`) or a bare private key in hex.
+pub(crate) fn wallet(path: &Path, password_file: Option<&Path>) -> Result<Wallet> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read the wallet {}", path.display()))?;
+    if !text.trim_start().starts_with('{') {
+        return Wallet::from_hex(text.trim()).with_context(|| format!("the wallet {}", path.display()));
+    }
+    let file = password_file.context("the wallet is encrypted\nhint: give --password-file")?;
+    let password = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    keystore::open(&text, password.trim_end_matches(['\r', '\n']))
+        .with_context(|| format!("the wallet {}", path.display()))
+}
