@@ -60,9 +60,7 @@ pub fn run(layout: &Layout, input: impl Read, output: impl Write) -> Exit {
         crate::log(&format!("panic at {}", place.unwrap_or_default()));
     }));
     let mut channel = Channel::new(input, output);
-    let attempt = || process::harden().and_then(|()| execute(layout, &mut channel));
-    let result = panic::catch_unwind(AssertUnwindSafe(attempt))
-        .unwrap_or_else(|_| Err(Failure::new(Cause::PostComputeFailedUnknownIssue, "the enclave panicked")));
+    let result = guarded(|| process::harden().and_then(|()| execute(layout, &mut channel)));
     let (last, exit) = match result {
         Ok(finished) => (FromEnclave::Finished(Box::new(finished)), Exit::Finished),
         Err(failure) => {
@@ -77,6 +75,12 @@ pub fn run(layout: &Layout, input: impl Read, output: impl Write) -> Exit {
             Exit::Mute
         }
     }
+}
+
+/// A panic is a failure like any other, and its text stays inside.
+fn guarded<T>(attempt: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    panic::catch_unwind(AssertUnwindSafe(attempt))
+        .unwrap_or_else(|_| Err(Failure::new(Cause::PostComputeFailedUnknownIssue, "the enclave panicked")))
 }
 
 fn execute<R: Read, W: Write>(layout: &Layout, channel: &mut Channel<R, W>) -> Result<Finished, Failure> {
@@ -174,4 +178,15 @@ impl Signer {
 fn stage<R: Read, W: Write>(channel: &mut Channel<R, W>, stage: Stage) -> Result<(), Failure> {
     crate::log(&format!("stage {stage:?}"));
     channel.send(&FromEnclave::Stage { stage })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_that_keeps_its_text_inside() {
+        let failure = guarded::<()>(|| panic!("some secret")).unwrap_err();
+        assert_eq!(failure, Failure::new(Cause::PostComputeFailedUnknownIssue, "the enclave panicked"));
+    }
 }

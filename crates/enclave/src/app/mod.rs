@@ -6,12 +6,12 @@
 mod capture;
 
 use std::{
-    io,
+    io::{self, PipeWriter},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, ExitStatus, Stdio},
     sync::mpsc,
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -27,18 +27,15 @@ use capture::Capture;
 
 /// Runs the app to its end; `Ok` only if it ended by itself, in time, with status 0. Nothing of it runs afterwards.
 pub(crate) fn run(app: &App, output: &Path, limit: Duration) -> Result<(), Failure> {
-    let capture =
-        |name: &str| Capture::create(&output.join(name)).or_fail(Cause::TeePreparationFailed, name.to_owned());
-    let (stdout, stderr) = (capture("stdout.txt")?, capture("stderr.txt")?);
-    let mut child = start(app)?;
-    let drains = [
-        child.stdout.take().map(|pipe| thread::spawn(move || stdout.drain(pipe))),
-        child.stderr.take().map(|pipe| thread::spawn(move || stderr.drain(pipe))),
-    ];
-    let ended = wait(&child, limit);
+    // All threads before the app: it may use up every process that the container may have.
+    let (stdout, stdout_drain) = capture(&output.join("stdout.txt"))?;
+    let (stderr, stderr_drain) = capture(&output.join("stderr.txt"))?;
+    let waiter = Waiter::start()?;
+    let pid = start(app, stdout, stderr)?;
+    let ended = waiter.wait(pid, limit);
     // Whoever holds a pipe of the app's dies here, so the drains come to their end.
     process::end_all()?;
-    for drain in drains.into_iter().flatten() {
+    for drain in [stdout_drain, stderr_drain] {
         match drain.join() {
             Ok(Ok(())) => {}
             Ok(Err(error)) => crate::log(&format!("the app's output is not captured whole: {error}")),
@@ -50,7 +47,17 @@ pub(crate) fn run(app: &App, output: &Path, limit: Duration) -> Result<(), Failu
     judge(ended, limit)
 }
 
-fn start(app: &App) -> Result<Child, Failure> {
+/// A pipe whose other end is kept in a file.
+fn capture(path: &Path) -> Result<(PipeWriter, JoinHandle<io::Result<()>>), Failure> {
+    let started = Capture::create(path).and_then(|capture| {
+        let (reader, writer) = io::pipe()?;
+        Ok((writer, thread::Builder::new().spawn(move || capture.drain(reader))?))
+    });
+    started.or_fail(Cause::TeePreparationFailed, format_args!("{}", path.display()))
+}
+
+/// Starts the app; our ends of its pipes are closed when this returns.
+fn start(app: &App, stdout: PipeWriter, stderr: PipeWriter) -> Result<Pid, Failure> {
     let (program, arguments) =
         app.command.split_first().ok_or_else(|| Failure::new(Cause::AppNotFoundLocally, "no command"))?;
     let mut command = Command::new(program);
@@ -60,28 +67,44 @@ fn start(app: &App) -> Result<Child, Failure> {
         .envs(app.environment.iter().map(|(name, value)| (name, value.expose())))
         .current_dir(&app.folder)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(stderr)
         // As root this empties the supplementary groups too.
         .uid(process::APP_ID)
         .gid(process::APP_ID)
         .process_group(0);
-    command.spawn().or_fail(Cause::AppNotFoundLocally, format_args!("{program:?} in {:?} does not start", app.folder))
+    let child = command
+        .spawn()
+        .or_fail(Cause::AppNotFoundLocally, format_args!("{program:?} in {:?} does not start", app.folder))?;
+    i32::try_from(child.id()).map(Pid::from_raw).or_fail(Cause::AppComputeFailed, "the app's process id")
 }
 
-/// The status of the app's process, or `None` when its time is over.
-fn wait(child: &Child, limit: Duration) -> Option<io::Result<WaitStatus>> {
-    let (sender, receiver) = mpsc::channel();
-    let pid = child.id();
-    // Ends with the app, or with the killing of everything. Nobody listens then.
-    thread::spawn(move || {
-        let pid = i32::try_from(pid).map(Pid::from_raw).map_err(io::Error::other);
-        let _ = sender.send(pid.and_then(|pid| process::wait_for(pid).map_err(io::Error::from)));
-    });
-    receiver.recv_timeout(limit).ok()
+/// A thread that waits for the app, so that the supervisor can wait for the time as well.
+struct Waiter {
+    pid: mpsc::Sender<Pid>,
+    ended: mpsc::Receiver<nix::Result<WaitStatus>>,
 }
 
-fn judge(ended: Option<io::Result<WaitStatus>>, limit: Duration) -> Result<(), Failure> {
+impl Waiter {
+    fn start() -> Result<Self, Failure> {
+        let (pid, pids) = mpsc::channel();
+        let (sender, ended) = mpsc::channel();
+        // Ends with the app, or with the killing of everything; then nobody listens any more.
+        let wait = move || {
+            let _ = pids.recv().map(|pid| sender.send(process::wait_for(pid)));
+        };
+        thread::Builder::new().spawn(wait).or_fail(Cause::TeePreparationFailed, "no thread")?;
+        Ok(Self { pid, ended })
+    }
+
+    /// The status of the app's process, or `None` when its time is over.
+    fn wait(self, pid: Pid, limit: Duration) -> Option<nix::Result<WaitStatus>> {
+        self.pid.send(pid).ok()?;
+        self.ended.recv_timeout(limit).ok()
+    }
+}
+
+fn judge(ended: Option<nix::Result<WaitStatus>>, limit: Duration) -> Result<(), Failure> {
     match ended {
         None => {
             let message = format_args!("the app was stopped after its {} seconds", limit.as_secs());

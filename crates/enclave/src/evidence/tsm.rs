@@ -16,20 +16,15 @@ use crate::file;
 const MAX_ATTRIBUTE: usize = 4096;
 
 pub(super) fn quote(reports: &Path, report_data: &[u8; 64]) -> Result<Quote, QuoteError> {
-    let report = Report::create(reports)?;
-    let before = report.generation()?;
-    report.write("inblob", report_data)?;
-    let quote = report.read("outblob", MAX_QUOTE)?;
-    let (expected, found) = (before + 1, report.generation()?);
-    if expected != found {
-        return Err(QuoteError::Raced { expected, found });
+    Report::create(reports)?.quote(report_data)
+}
+
+fn technology(provider: &str) -> Result<Tee, QuoteError> {
+    match provider {
+        "tdx_guest" => Ok(Tee::Tdx),
+        "sev_guest" => Ok(Tee::Snp),
+        other => Err(QuoteError::Provider(other.chars().take(80).collect())),
     }
-    let tee = match report.text("provider")?.as_str() {
-        "tdx_guest" => Tee::Tdx,
-        "sev_guest" => Tee::Snp,
-        other => return Err(QuoteError::Provider(other.chars().take(80).collect())),
-    };
-    Ok((tee, quote))
 }
 
 /// A report's folder; removed when dropped.
@@ -40,6 +35,17 @@ impl Report {
         let folder = reports.join(format!("iexec-{}", std::process::id()));
         fs::create_dir(&folder).map_err(QuoteError::at(&folder))?;
         Ok(Self(folder))
+    }
+
+    fn quote(&self, report_data: &[u8; 64]) -> Result<Quote, QuoteError> {
+        let before = self.generation()?;
+        self.write("inblob", report_data)?;
+        let quote = self.read("outblob", MAX_QUOTE)?;
+        let (expected, found) = (before + 1, self.generation()?);
+        if expected != found {
+            return Err(QuoteError::Raced { expected, found });
+        }
+        Ok((technology(&self.text("provider")?)?, quote))
     }
 
     fn generation(&self) -> Result<u64, QuoteError> {
@@ -68,5 +74,28 @@ impl Drop for Report {
     fn drop(&mut self) {
         // In configfs this removes the attributes too. Nothing depends on it.
         let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_whose_generation_is_not_the_next_was_written_by_somebody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = Report(dir.path().to_owned());
+        for (attribute, text) in [("generation", "4\n"), ("outblob", "a quote"), ("provider", "tdx_guest\n")] {
+            fs::write(dir.path().join(attribute), text).unwrap();
+        }
+        assert!(matches!(report.quote(&[9; 64]), Err(QuoteError::Raced { expected: 5, found: 4 })));
+        assert_eq!(fs::read(dir.path().join("inblob")).unwrap(), [9; 64]);
+    }
+
+    #[test]
+    fn only_known_hardware_vouches() {
+        assert_eq!(technology("tdx_guest").unwrap(), Tee::Tdx);
+        assert_eq!(technology("sev_guest").unwrap(), Tee::Snp);
+        assert!(matches!(technology("arm_cca_guest"), Err(QuoteError::Provider(_))));
     }
 }
