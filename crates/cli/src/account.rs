@@ -59,7 +59,10 @@ impl AccountCommand {
         match self {
             Self::Deposit(moved) => moved.run(Way::In, screen),
             Self::Withdraw(moved) => moved.run(Way::Out, screen),
-            Self::Show { address, wallet, chain } => show(address.map_or_else(|| wallet.address(), Ok)?, &chain),
+            Self::Show { address, wallet, chain } => {
+                chain.network()?;
+                show(address.map_or_else(|| wallet.address(), Ok)?, &chain)
+            }
         }
     }
 }
@@ -72,6 +75,7 @@ impl Move {
             return Err(Failure::invalid("amount: nothing would be moved").hint("give an amount above 0"));
         }
         self.transaction.check(screen)?;
+        self.chain.network()?;
         let wallet = self.wallet.open(screen)?;
         let tx_hash = online(async {
             let remote = Remote::connect(&self.chain).await?;

@@ -156,6 +156,7 @@ fn deploy(
     screen: Screen,
 ) -> Result<Answer, Failure> {
     transaction.check(screen)?;
+    chain.network()?;
     let described = Project::here()?
         .description()?
         .app

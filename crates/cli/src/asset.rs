@@ -90,6 +90,7 @@ impl Subject {
 impl Owner {
     /// How many it has.
     pub(crate) fn count(&self, kind: Kind) -> Result<Answer, Failure> {
+        self.chain.network()?;
         let owner = self.user.map_or_else(|| self.wallet.address(), Ok)?;
         let count = online(async { Ok(Remote::connect(&self.chain).await?.chain.count_owned(kind, owner).await?) })?;
         Answer::new(

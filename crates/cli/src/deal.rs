@@ -204,6 +204,7 @@ fn claim(
     screen: Screen,
 ) -> Result<Answer, Failure> {
     transaction.check(screen)?;
+    chain.network()?;
     let wallet = wallet.open(screen)?;
     online(async {
         let remote = Remote::connect(chain).await?;

@@ -103,7 +103,11 @@ pub(crate) fn generate(folder: &KeyFolder, address: Address, force: bool, screen
     screen.note(
         "Back the private key up: without it no result can be decrypted.\nNext: `iexec result push-encryption-key`",
     );
-    let text = table(&[("private key", shown(&private_path)), ("public key", shown(&public_path))]);
+    let text = table(&[
+        ("beneficiary", address.to_string()),
+        ("private key", shown(&private_path)),
+        ("public key", shown(&public_path)),
+    ]);
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Answer::new(
         &KeyPair {
@@ -135,6 +139,7 @@ pub(crate) fn push(
     chain: &ChainOptions,
     screen: Screen,
 ) -> Result<Answer, Failure> {
+    chain.network()?;
     let owner = wallet.address()?;
     let folder = KeyFolder::new(None)?;
     let path = given.map_or_else(|| folder.public_path(owner), Path::to_owned);

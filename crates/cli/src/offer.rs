@@ -98,6 +98,7 @@ pub(crate) async fn publish<T: Order + Send + Sync>(
 impl Withdrawal {
     /// Takes an object's orders out of the market.
     pub(crate) fn run(&self, kind: &'static str, object: Address, screen: Screen) -> Result<Answer, Failure> {
+        self.chain.network()?;
         let wallet = self.wallet.open(screen)?;
         let target = if self.all { Target::All(object) } else { Target::Last(object) };
         let hashes = online(async { market::unpublish(&Remote::new(&self.chain)?, &wallet, kind, target).await })?;

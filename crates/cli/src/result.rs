@@ -120,6 +120,7 @@ impl ResultCommand {
                 encryption_key::push(secret_path.as_deref(), force_update, &wallet, &chain, screen)
             }
             Self::CheckEncryptionKey { address, wallet, chain } => {
+                chain.network()?;
                 encryption_key::check(address.map_or_else(|| wallet.address(), Ok)?, &chain)
             }
             Self::Decrypt { encrypted_results_path, output, force, key, wallet } => {

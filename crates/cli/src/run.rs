@@ -31,7 +31,7 @@ use crate::{
 #[derive(Args)]
 #[command(
     name = "run",
-    after_help = "Examples:\n  iexec app run 0x… --tag tee --encrypt-result --watch\n  iexec app run --args \"--name 'Ada Lovelace'\" --input-files https://example.com/a.txt,https://example.com/b.txt\n\nWith --watch, exit 0 means that every task is COMPLETED. Ctrl-C stops the watching, not the deal."
+    after_help = "Examples:\n  iexec app run 0x… --tag tee --encrypt-result --watch\n  iexec app run --args \"--name 'Ada Lovelace'\" --input-files https://example.com/a.txt\n\nWith --watch, exit 0 means that every task is COMPLETED. Ctrl-C stops the watching, not the deal."
 )]
 pub(crate) struct Run {
     /// The app; the one deployed last from this folder if not given

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -130,11 +130,18 @@ impl Screen {
 }
 
 fn raw_failure(command: &str, failure: &Failure) -> String {
-    let error = json!({ "name": failure.name, "message": one_line(&failure.message), "hint": failure.hint });
+    #[derive(Serialize)]
+    struct Error<'a> {
+        name: &'a str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<&'a str>,
+    }
+    let error = Error { name: failure.name, message: one_line(&failure.message), hint: failure.hint.as_deref() };
+    let error = serde_json::to_string(&error).unwrap_or_default();
     let fact = |(key, value): (&String, &Value)| format!(",{}:{value}", Value::from(key.as_str()));
     let facts: Vec<_> = failure.facts.iter().map(fact).collect();
-    let facts = facts.concat();
-    format!("{{\"ok\":false,\"command\":{},\"error\":{error}{facts}}}", Value::from(command))
+    format!("{{\"ok\":false,\"command\":{},\"error\":{error}{}}}", Value::from(command), facts.concat())
 }
 
 fn one_line(text: &str) -> String {
@@ -160,6 +167,8 @@ pub(crate) fn table(rows: &[(&str, String)]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

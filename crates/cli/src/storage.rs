@@ -62,7 +62,10 @@ impl StorageCommand {
     pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Init { force_update, token, wallet, chain, .. } => init(force_update, token, &wallet, &chain, screen),
-            Self::Check { user, wallet, chain, .. } => check(user.map_or_else(|| wallet.address(), Ok)?, &chain),
+            Self::Check { user, wallet, chain, .. } => {
+                chain.network()?;
+                check(user.map_or_else(|| wallet.address(), Ok)?, &chain)
+            }
         }
     }
 }
@@ -78,6 +81,7 @@ fn init(
     chain: &ChainOptions,
     screen: Screen,
 ) -> Result<Answer, Failure> {
+    chain.network()?;
     let wallet = wallet.open(screen)?;
     let owner = wallet.address();
     let existed = online(async {

@@ -245,6 +245,7 @@ fn claim(
     transaction: &TransactionOptions,
     screen: Screen,
 ) -> Result<Answer, Failure> {
+    chain.network()?;
     let wallet = wallet.open(screen)?;
     online(async {
         let remote = Remote::connect(chain).await?;

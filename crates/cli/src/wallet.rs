@@ -209,6 +209,7 @@ fn show(
     chain: &ChainOptions,
     screen: Screen,
 ) -> Result<Answer, Failure> {
+    chain.network()?;
     let private_key = match (show_private_key, address) {
         (true, Some(_)) => {
             return Err(Failure::invalid("--show-private-key shows the wallet's own key, and an address was given")
@@ -244,6 +245,7 @@ fn drip(coin: Coin, wallet: &WalletOptions, chain: &ChainOptions, screen: Screen
         amount: String,
         tx_hash: String,
     }
+    chain.network()?;
     let address = wallet.address()?;
     let dripped = online(async {
         let remote = Remote::new(chain)?;

@@ -50,7 +50,7 @@ struct PasswordOptions {
     /// Password of the wallet (unsafe: others on this machine can see it)
     #[arg(long, value_name = "PASSWORD", value_parser = secret, help_heading = "Wallet")]
     password: Option<Secret>,
-    /// File whose first line is the password; beside it, the environment variable `IEXEC_WALLET_PASSWORD` is read
+    /// File whose first line is the password (without it, the variable `IEXEC_WALLET_PASSWORD` is used)
     #[arg(long, value_name = "FILE", help_heading = "Wallet")]
     password_file: Option<PathBuf>,
 }

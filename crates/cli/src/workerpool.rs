@@ -147,6 +147,7 @@ fn deploy(
     screen: Screen,
 ) -> Result<Answer, Failure> {
     transaction.check(screen)?;
+    chain.network()?;
     let described = Project::here()?
         .description()?
         .workerpool
