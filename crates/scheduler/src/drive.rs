@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -41,13 +41,15 @@ const ACTIONS: usize = 8;
 struct Look {
     at: Instant,
     busy: bool,
+    /// It changed while it was busy: the outcome is of before.
+    again: bool,
     pause: Duration,
     said: Option<String>,
 }
 
 impl Look {
     fn at_once() -> Self {
-        Self { at: Instant::now(), busy: false, pause: FIRST_PAUSE, said: None }
+        Self { at: Instant::now(), busy: false, again: false, pause: FIRST_PAUSE, said: None }
     }
 }
 
@@ -67,8 +69,11 @@ pub(crate) async fn run(scheduler: &Arc<Scheduler>, stop: &CancellationToken) {
         }
         driver.start_due();
         tokio::select! {
-            () = stop.cancelled() => return,
-            () = scheduler.deals.notified() => listed = None,
+            () = stop.cancelled() => return driver.running.shutdown().await,
+            () = scheduler.wake.notified() => {
+                driver.look_at_nudged();
+                listed = None;
+            }
             Some(done) = driver.running.join_next() => driver.take(done),
             () = tokio::time::sleep(TICK) => (),
         }
@@ -90,6 +95,14 @@ impl Driver<'_> {
             self.scheduler.metrics.gauge("tasks", "Tasks by state.", &[("state", &state)]).set(count);
         }
         Ok(())
+    }
+
+    fn look_at_nudged(&mut self) {
+        let nudged = std::mem::take(&mut *self.scheduler.nudged.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in nudged {
+            let look = self.looks.entry(id).or_insert_with(Look::at_once);
+            (look.at, look.again) = (Instant::now(), look.busy);
+        }
     }
 
     fn start_due(&mut self) {
@@ -116,6 +129,7 @@ impl Driver<'_> {
         look.busy = false;
         match outcome {
             Ok(None) => drop(self.looks.remove(&id)),
+            Ok(Some(_)) if look.again => *look = Look::at_once(),
             Ok(Some(pause)) => *look = Look { at: Instant::now() + pause, ..Look::at_once() },
             Err(error) => {
                 log_change(&mut look.said, &format!("task {id}"), &error);
@@ -212,7 +226,7 @@ fn next_look(task: &Task, now: Timestamp, deadlines: Deadlines) -> Option<Durati
         Task::Completed | Task::Failed { .. } => None,
         // A worker's loss and its result are noticed within a second; there are as many as there are workers.
         Task::Granted { .. } => Some(Duration::from_secs(1)),
-        Task::Failing { .. } => Some(until(deadlines.claim).min(Duration::from_secs(60))),
+        Task::Failing { .. } => Some(until(deadlines.claim).min(Duration::from_mins(1))),
         _ => Some(until(deadlines.contribution).min(Duration::from_secs(15))),
     }
 }

@@ -71,7 +71,7 @@ async fn ask(State(scheduler): State<Arc<Scheduler>>, headers: HeaderMap, body: 
 
 /// Grants a task to a worker: one that it holds already, or the most urgent.
 async fn grant(scheduler: &Scheduler, worker: Address) -> Result<Option<Grant>, Problem> {
-    let now = time(scheduler)?;
+    let now = time(scheduler).await?;
     let _granting = scheduler.granting.lock().await;
     let held = scheduler.store.held_by(worker).await?;
     let again = held_again(&held, now, scheduler.capacity);
@@ -118,7 +118,7 @@ async fn report(
     let worker = authenticate(&scheduler, &headers, &Report::path(task), &body)?;
     let progress: Progress = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request(format!("the report of task {task}: {error}")))?;
-    time(&scheduler)?;
+    time(&scheduler).await?;
     let Some(row) = scheduler.store.task(task).await? else {
         return Err(Problem::not_found(format!("this workerpool has no task {task}")));
     };
@@ -192,7 +192,12 @@ fn authenticate(scheduler: &Scheduler, headers: &HeaderMap, path: &str, body: &[
     Err(Problem::forbidden(format!("the worker {worker} is not on this pool's list of workers")))
 }
 
-fn time(scheduler: &Scheduler) -> Result<Timestamp, Problem> {
+/// The chain's time; a scheduler that has just started is given a moment to reach its chain.
+async fn time(scheduler: &Scheduler) -> Result<Timestamp, Problem> {
+    let begun = tokio::time::Instant::now();
+    while scheduler.clock.now().is_none() && begun.elapsed() < WAIT {
+        tokio::time::sleep(AGAIN).await;
+    }
     scheduler.clock.now().ok_or_else(|| Problem::unavailable("the chain has not been reached yet"))
 }
 

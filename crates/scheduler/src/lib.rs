@@ -12,7 +12,11 @@ mod store;
 mod tasks;
 mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+};
 
 use anyhow::{Context as _, bail};
 use axum::Router;
@@ -20,7 +24,7 @@ use iexec_chain::{Chain, ChainError, ChainWriter, Wallet};
 use iexec_protocol::{
     Address,
     id::TaskId,
-    task::{Action, Event},
+    task::{Action, Event, Task},
 };
 use iexec_service::{BoxFuture, CancellationToken, Client, Listener, Metrics, Options, serve};
 use tokio::sync::{Mutex, Notify};
@@ -40,8 +44,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder of its store.
     pub data: PathBuf,
-    /// The chain.
-    pub chain: Chain,
+    /// The chain's JSON-RPC endpoint.
+    pub chain_url: String,
+    /// Its EIP-155 chain id.
+    pub chain_id: u64,
+    /// The PoCo contract.
+    pub hub: Address,
     /// The workerpool's contract.
     pub workerpool: Address,
     /// The workerpool's owner: signs authorizations and sends the scheduler's transactions.
@@ -79,7 +87,9 @@ pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> Bo
             let _guard = guard;
             work(&scheduler, &stopped).await
         };
-        tokio::try_join!(web, work).map(|_| ())
+        let ended = tokio::try_join!(web, work).map(|_| ());
+        scheduler.store.close().await;
+        ended
     })
 }
 
@@ -103,18 +113,20 @@ struct Scheduler {
     workerpool: Address,
     sms_url: Option<String>,
     storage_url: String,
+    start_block: u64,
     workers: Vec<Address>,
     capacity: usize,
     client: Client,
     store: Store,
     clock: ChainClock,
-    /// Told when deals were read.
-    deals: Notify,
+    /// Told when there is something to drive at once: new deals, or `nudged`.
+    wake: Notify,
+    /// Tasks that were granted: from now on they are looked at more often.
+    nudged: std::sync::Mutex<Vec<TaskId>>,
     /// Told when a task became ready.
     ready: Notify,
     /// Held while a worker's tasks are counted and one more is granted.
     granting: Mutex<()>,
-    login_secret: [u8; 32],
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -123,21 +135,23 @@ impl Scheduler {
     async fn open(config: Config, stop: CancellationToken) -> anyhow::Result<Self> {
         iexec_service::crypto::install();
         iexec_service::store::private_folder(&config.data)?;
-        let (chain, workerpool) = (&config.chain, config.workerpool);
-        let network = format!("workerpool {workerpool} at hub {} on chain {}", chain.hub(), chain.chain_id());
+        let Config { chain_url, chain_id, hub, workerpool, .. } = &config;
+        let chain = Chain::new(chain_url, *chain_id, *hub)?;
+        let network = format!("workerpool {workerpool} at hub {hub} on chain {chain_id}");
         let store = Store::open(&config.data.join(FILE), &network, config.start_block).await?;
         Ok(Self {
-            chain: config.chain.with_wallet(config.wallet),
-            workerpool,
+            chain: chain.with_wallet(config.wallet),
+            workerpool: config.workerpool,
             sms_url: config.sms_url,
             storage_url: config.storage_url,
+            start_block: config.start_block,
             workers: config.workers,
             capacity: config.capacity.max(1),
             client: Client::new()?,
-            login_secret: store.login_secret().await?,
             store,
             clock: ChainClock::default(),
-            deals: Notify::new(),
+            wake: Notify::new(),
+            nudged: std::sync::Mutex::default(),
             ready: Notify::new(),
             granting: Mutex::new(()),
             metrics: Metrics::default(),
@@ -151,7 +165,7 @@ impl Scheduler {
         loop {
             match self.check_pool().await {
                 Ok(()) => return Ok(true),
-                Err(error) if error.downcast_ref::<ChainError>().is_some_and(ChainError::is_transient) => {
+                Err(error) if may_pass(&error) => {
                     log_change(&mut said, "chain", &error);
                 }
                 Err(error) => return Err(error),
@@ -208,20 +222,29 @@ impl Scheduler {
         }
     }
 
-    fn announce(&self, row: &Row, next: &iexec_protocol::task::Task) {
+    fn announce(&self, row: &Row, next: &Task) {
         if row.task.name() == next.name() {
             return;
         }
         let (id, from, to) = (row.id, row.task.name(), next.name());
-        match next.cause() {
-            Some(cause) => tracing::warn!("task {id}: {from} to {to}, {cause}"),
-            None => tracing::info!("task {id}: {from} to {to}"),
-        }
+        let cause = next.cause().map(tracing::field::display);
+        tracing::info!(cause, "task {id}: {from} to {to}");
         self.metrics.counter("task_changes_total", "Changes of tasks' states.", &[("to", to)]).increment();
-        if to == "READY" {
-            self.ready.notify_waiters();
+        match next {
+            Task::Ready { .. } => self.ready.notify_waiters(),
+            Task::Granted { .. } => {
+                self.nudged.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                self.wake.notify_one();
+            }
+            _ => (),
         }
     }
+}
+
+/// A node that is down or overloaded; not one of another chain, nor a workerpool of somebody else.
+fn may_pass(error: &anyhow::Error) -> bool {
+    let chain = error.downcast_ref::<ChainError>();
+    chain.is_some_and(|error| error.is_transient() || matches!(error, ChainError::Refused { .. }))
 }
 
 /// Logs an error once for as long as it stays the same.

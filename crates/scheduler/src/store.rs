@@ -21,7 +21,7 @@ pub(crate) use self::{
     report::{Line, TaskReport},
 };
 
-const MIGRATIONS: &[&str] = &[include_str!("store/schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("store/schema.sql"), iexec_service::login::SCHEMA];
 
 /// The open store; clones share it.
 #[derive(Clone, Debug)]
@@ -68,20 +68,18 @@ impl Store {
         Ok(store)
     }
 
-    /// 32 random bytes, drawn once for this store.
-    pub(crate) async fn login_secret(&self) -> anyhow::Result<[u8; 32]> {
-        let mut drawn = [0_u8; 32];
-        rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut drawn).context("no randomness")?;
-        sqlx::query("INSERT INTO login_secret (id, bytes) VALUES (0, ?) ON CONFLICT DO NOTHING")
-            .bind(drawn.as_slice())
-            .execute(self.sqlite.pool())
-            .await?;
-        let kept: Vec<u8> = sqlx::query_scalar("SELECT bytes FROM login_secret").fetch_one(self.sqlite.pool()).await?;
-        kept.try_into().map_err(|_| anyhow::anyhow!("login_secret is not 32 bytes"))
+    /// The login challenges' store (see [`iexec_service::login`]).
+    pub(crate) fn logins(&self) -> &iexec_service::Store {
+        &self.sqlite
+    }
+
+    /// Waits until nothing is written any more.
+    pub(crate) async fn close(&self) {
+        self.sqlite.pool().close().await;
     }
 }
 
-/// SQLite's integers are signed; a time beyond them is as far away as any other.
+/// The integers of `SQLite` are signed; a time beyond them is as far away as any other.
 fn stored(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

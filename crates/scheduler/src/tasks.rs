@@ -5,17 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{
     Router,
     extract::{Path, Query, State},
-    http::{HeaderMap, header},
+    http::HeaderMap,
     routing::get,
 };
 use iexec_protocol::{
-    Address, Timestamp,
+    Address,
     cause::Cause,
     id::{TaskId, parse_address},
     task::Task,
-    typed_data::{LoginChallenge, LoginHeader},
 };
-use iexec_service::{Json, Problem};
+use iexec_service::{Json, Problem, clock, login};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,8 +23,8 @@ use crate::{
     store::{Line, Row, TaskReport},
 };
 
-/// How long a login challenge is good for, in seconds; at most twice that.
-const CHALLENGE_TIME: u64 = 3600;
+/// The login challenges' EIP-712 domain, as iExec's core has it.
+const LOGIN: &str = "iExec Core";
 
 pub(crate) fn router() -> Router<Arc<Scheduler>> {
     Router::new()
@@ -114,8 +113,8 @@ async fn challenge(
         return Err(Problem::bad_request(format!("chainId is {asked}, this pool is on chain {chain_id}")));
     }
     let address = parse_address(&query.address).map_err(|error| Problem::bad_request(format!("address: {error}")))?;
-    let window = iexec_service::clock::now() / CHALLENGE_TIME;
-    Ok(Json(login_challenge(&scheduler.login_secret, chain_id, address, window).to_typed_data()))
+    let challenge = login::challenge(scheduler.store.logins(), LOGIN, chain_id, address, clock::now()).await?;
+    Ok(Json(challenge.to_typed_data()))
 }
 
 async fn logs(
@@ -124,12 +123,7 @@ async fn logs(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     let row = find(&scheduler, &task).await?;
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let header = header.ok_or_else(|| Problem::unauthorized("the Authorization header is missing"))?;
-    let header: LoginHeader = header.parse().map_err(Problem::unauthorized)?;
-    let chain_id = scheduler.chain.chain().chain_id();
-    let caller = check_login(&scheduler.login_secret, chain_id, &header, iexec_service::clock::now());
-    let caller = caller.map_err(Problem::unauthorized)?;
+    let caller = login::authorize(scheduler.store.logins(), &headers, clock::now()).await?;
     if scheduler.store.requester(row.deal).await? != Some(caller) {
         return Err(Problem::forbidden(format!("the logs of task {} are for its requester alone", row.id)));
     }
@@ -142,50 +136,5 @@ fn no_logs(row: &Row) -> &'static str {
         (true, Task::Completed) => "the app's output is stdout.txt and stderr.txt in the encrypted result",
         (true, _) => "the app runs in an enclave: its output leaves it with the encrypted result only",
         (false, _) => "this pool's workers report no output; a finished task has it in its result",
-    }
-}
-
-/// The login challenge of an address in a window of time; derived, so that none is kept.
-fn login_challenge(secret: &[u8; 32], chain_id: u64, address: Address, window: u64) -> LoginChallenge {
-    let bytes = [secret.as_slice(), address.as_slice(), &window.to_be_bytes()].concat();
-    let token = iexec_protocol::id::Sha256::of(bytes);
-    let sentence = format!("Sign this message to read the logs of your tasks: {token}");
-    LoginChallenge { name: "iExec Core".into(), chain_id, sentence }
-}
-
-/// The address that answered one of its recent challenges.
-fn check_login(
-    secret: &[u8; 32],
-    chain_id: u64,
-    header: &LoginHeader,
-    now: Timestamp,
-) -> Result<Address, &'static str> {
-    let address = header.verified().ok_or("the challenge is not signed by the address in the header")?;
-    let window = now / CHALLENGE_TIME;
-    let recent = [window, window.saturating_sub(1)];
-    let known = recent.iter().any(|window| login_challenge(secret, chain_id, address, *window).hash() == header.hash);
-    if known { Ok(address) } else { Err("the challenge is not of this scheduler, or too old; ask for a new one") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use iexec_protocol::key::SigningKey;
-
-    const SECRET: [u8; 32] = [7; 32];
-
-    #[test]
-    fn a_login_is_good_for_an_hour_for_the_address_that_asked() {
-        let key = SigningKey::from_bytes(&[4; 32]).unwrap();
-        let answered = |address, window| login_challenge(&SECRET, 65535, address, window).answer(&key).unwrap();
-        let header = answered(key.address(), 10);
-        let at = |now| check_login(&SECRET, 65535, &header, now);
-        assert_eq!(at(10 * CHALLENGE_TIME), Ok(key.address()));
-        assert_eq!(at(12 * CHALLENGE_TIME - 1), Ok(key.address()));
-        assert!(at(12 * CHALLENGE_TIME).is_err() && at(9 * CHALLENGE_TIME).is_err());
-        assert!(check_login(&[8; 32], 65535, &header, 10 * CHALLENGE_TIME).is_err());
-        assert!(check_login(&SECRET, 1, &header, 10 * CHALLENGE_TIME).is_err());
-        let stolen = answered(Address::repeat_byte(1), 10);
-        assert!(check_login(&SECRET, 65535, &stolen, 10 * CHALLENGE_TIME).is_err());
     }
 }

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
 use iexec_chain::view::Notice;
+use iexec_protocol::deal::Deal;
 use iexec_service::CancellationToken;
 
 use crate::{
@@ -27,6 +28,9 @@ const BATCH: u64 = 1000;
 /// Blocks read again behind the cursor: a chain that lost its last blocks (a re-organisation, a local node restarted
 /// from its last save) may have put other deals in their place.
 const OVERLAP: u64 = 64;
+
+/// A chain without new blocks is read again after this: one that went back may have come to the same height.
+const AGAIN: Duration = Duration::from_secs(3);
 
 /// Deals read at once.
 const READERS: usize = 16;
@@ -47,7 +51,7 @@ pub(crate) async fn run(scheduler: &Arc<Scheduler>, stop: &CancellationToken) {
     }
 }
 
-/// Reads the newest block's number and time.
+/// Reads the newest block's number, and its time if it is another than before.
 pub(crate) async fn note_head(scheduler: &Scheduler) -> anyhow::Result<u64> {
     let chain = scheduler.chain.chain();
     let head = chain.block_number().await?;
@@ -62,8 +66,8 @@ struct Watch<'a> {
     scheduler: &'a Scheduler,
     /// Of each category; the hub never changes one.
     seconds: HashMap<u64, u64>,
-    /// The head up to which everything was read.
-    read: Option<u64>,
+    /// The head up to which everything was read, and when.
+    read: Option<(u64, Instant)>,
 }
 
 /// The blocks to read next.
@@ -77,19 +81,17 @@ impl Watch<'_> {
     /// Reads up to the newest block.
     async fn pass(&mut self) -> anyhow::Result<()> {
         let head = note_head(self.scheduler).await?;
-        if self.read == Some(head) {
+        if self.read.is_some_and(|(read, at)| read == head && at.elapsed() < AGAIN) {
             return Ok(());
         }
-        let mut from = first_block(self.scheduler.store.next_block().await?, head);
-        loop {
+        let cursor = self.scheduler.store.next_block().await?;
+        let mut from = first_block(cursor, head).max(self.scheduler.start_block);
+        while from <= head {
             let range = batch(from, head);
             self.read_range(&range).await?;
-            if range.to >= head {
-                break;
-            }
             from = range.to + 1;
         }
-        self.read = Some(head);
+        self.read = Some((head, Instant::now()));
         self.scheduler.metrics.gauge("deals_block", "The block up to which deals were read.", &[]).set(head);
         Ok(())
     }
@@ -118,12 +120,12 @@ impl Watch<'_> {
         let new = scheduler.store.keep_deals(&deals, next).await?;
         if new > 0 {
             tracing::info!("{new} new deals up to block {}", range.to);
-            scheduler.deals.notify_one();
+            scheduler.wake.notify_one();
         }
         unread.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    async fn admit(&mut self, notice: Notice, deal: iexec_protocol::deal::Deal) -> anyhow::Result<NewDeal> {
+    async fn admit(&mut self, notice: Notice, deal: Deal) -> anyhow::Result<NewDeal> {
         let seconds = self.category_seconds(deal.category).await?;
         let pool = Pool { owner: self.scheduler.chain.address(), has_sms: self.scheduler.sms_url.is_some() };
         let (first, message) = admit::admit(&deal, pool);
@@ -145,7 +147,7 @@ impl Watch<'_> {
 }
 
 /// The deal of a notice; `None` when it is in the store already.
-async fn read_deal(scheduler: &Scheduler, notice: Notice) -> anyhow::Result<Option<iexec_protocol::deal::Deal>> {
+async fn read_deal(scheduler: &Scheduler, notice: Notice) -> anyhow::Result<Option<Deal>> {
     if scheduler.store.has_deal(notice.deal).await? {
         return Ok(None);
     }
@@ -160,7 +162,7 @@ fn first_block(cursor: u64, head: u64) -> u64 {
 }
 
 fn batch(from: u64, head: u64) -> Range {
-    Range { from, to: head.min(from.saturating_add(BATCH - 1)).max(from) }
+    Range { from, to: head.min(from.saturating_add(BATCH - 1)) }
 }
 
 #[cfg(test)]

@@ -52,9 +52,3 @@ CREATE TABLE history (
 ) STRICT;
 
 CREATE INDEX history_of_task ON history (task, worker, id);
-
--- Login challenges are derived from it, so that they outlive a restart and nothing is kept for each.
-CREATE TABLE login_secret (
-    id INTEGER PRIMARY KEY CHECK (id = 0),
-    bytes BLOB NOT NULL
-) STRICT;

@@ -94,12 +94,11 @@ async fn a_task_survives_closing_the_store_with_its_state_holder_and_history() {
     let folder = tempfile::tempdir().unwrap();
     let first = store(&folder).await;
     granted(&first).await;
-    let (row, secret) = (first.task(first_task()).await.unwrap(), first.login_secret().await.unwrap());
-    first.sqlite.pool().close().await;
+    let row = first.task(first_task()).await.unwrap();
+    first.close().await;
     drop(first);
     let second = store(&folder).await;
     assert_eq!(second.task(first_task()).await.unwrap(), row);
-    assert_eq!(second.login_secret().await.unwrap(), secret);
     assert_eq!(second.held_by(WORKER).await.unwrap(), Vec::from_iter(row));
     let lines = second.report(first_task()).await.unwrap().lines;
     let statuses: Vec<_> = lines.iter().map(|line| line.status.as_str()).collect();
@@ -158,7 +157,7 @@ async fn history_repeats_nothing_and_is_bounded() {
 async fn a_store_of_another_workerpool_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let first = store(&folder).await;
-    first.sqlite.pool().close().await;
+    first.close().await;
     drop(first);
     let error = Store::open(&folder.path().join("scheduler.sqlite"), "pool B", 5).await.unwrap_err().to_string();
     assert!(error.contains("is of pool A, the configuration says pool B\nhint: "), "{error}");
