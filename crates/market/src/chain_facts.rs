@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, Yes, chain_down},
+    filter::page,
     listing::Kind,
     query::Params,
 };
@@ -60,13 +61,20 @@ fn category_shown(chain: &Chain, category: &iexec_chain::view::Category) -> Valu
 /// `GET /deals?requestorderHash=…`: a request order's deals follow from its hash, so no index is kept for them.
 pub(crate) async fn deals(chain: &Chain, mut params: Params) -> Answer {
     let request = params.hash("requestorderHash")?;
-    params.number("pageIndex", 0, 0)?;
-    params.number("pageSize", 10, 1000)?;
+    let request =
+        request.ok_or_else(|| Problem::bad_request("deals are found by requestorderHash here, and only so"))?;
+    let (skip, limit) = page(&mut params)?;
     params.finish()?;
-    let request = request.ok_or_else(|| Problem::bad_request("requestorderHash is required"))?;
     let deals = deals_of(chain, request).await.map_err(chain_down)?;
-    let shown: Vec<_> = deals.iter().map(|deal| deal_shown(chain, request, deal)).collect();
-    Ok(Yes(json!({"count": shown.len(), "deals": shown})))
+    let at = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let shown: Vec<_> =
+        deals.iter().skip(at(skip)).take(at(limit)).map(|deal| deal_shown(chain, request, deal)).collect();
+    let mut body = json!({"count": deals.len(), "deals": shown});
+    let next = skip.saturating_add(limit);
+    if at(next) < deals.len() {
+        body["nextPage"] = json!(next);
+    }
+    Ok(Yes(body))
 }
 
 /// Each deal begins where the volume used up by the one before ends.

@@ -48,11 +48,12 @@ impl Filter {
     /// Reads the parameters of `GET /{kind}orders`.
     pub(crate) fn read(kind: Kind, mut params: Params) -> Result<Self, Problem> {
         let (skip, limit) = page(&mut params)?;
+        let owner = owner(kind, &mut params)?;
         let mut filter = Self {
             kind,
             skip,
             limit,
-            signer: owner(kind, &mut params)?,
+            signer: None,
             exact: Vec::new(),
             restrict: Vec::new(),
             category: None,
@@ -62,19 +63,38 @@ impl Filter {
             least_tag: params.tag("minTag")?,
             most_tag: params.tag("maxTag")?,
         };
+        if let Some(Party::Is(owner)) = owner {
+            filter.signer = Some(owner);
+        }
+        filter.read_parties(&mut params, owner.is_some())?;
+        filter.read_terms(&mut params)?;
+        params.finish()?;
+        Ok(filter)
+    }
+
+    fn read_parties(&mut self, params: &mut Params, by_owner: bool) -> Result<(), Problem> {
+        let asset_wanted = !by_owner && matches!(self.kind, Kind::App | Kind::Dataset);
         for (column, strict) in PARTIES {
             let (party, strict) = (params.party(column)?, params.flag(strict)?);
-            filter.add_party(column, party, strict)?;
+            if party.is_none() && asset_wanted && column == self.kind.name() {
+                return Err(Problem::bad_request(format!("{column} or {column}Owner is required")));
+            }
+            self.add_party(column, party, strict);
         }
-        if matches!(kind, Kind::Workerpool | Kind::Request) {
-            filter.category = params.number("category", 0, MAX_NUMBER)?;
+        Ok(())
+    }
+
+    /// The parameters that only some kinds have.
+    fn read_terms(&mut self, params: &mut Params) -> Result<(), Problem> {
+        if matches!(self.kind, Kind::Workerpool | Kind::Request) {
+            self.category = params.number("category", 0, MAX_NUMBER)?;
         }
-        match kind {
-            Kind::Workerpool => filter.least_trust = params.number("minTrust", 0, MAX_NUMBER)?,
+        match self.kind {
+            Kind::Workerpool => self.least_trust = params.number("minTrust", 0, MAX_NUMBER)?,
             Kind::Request => {
-                filter.most_trust = params.number("maxTrust", 0, MAX_NUMBER)?;
+                self.most_trust = params.number("maxTrust", 0, MAX_NUMBER)?;
                 if let Some(Party::Is(beneficiary)) = params.party("beneficiary")? {
-                    filter.exact.push(("beneficiary", beneficiary));
+                    self.exact.push(("beneficiary", beneficiary));
                 }
             }
             Kind::Dataset if params.flag("bulkOnly")? => {
@@ -82,24 +102,17 @@ impl Filter {
             }
             Kind::App | Kind::Dataset => (),
         }
-        params.finish()?;
-        Ok(filter)
+        Ok(())
     }
 
-    fn add_party(&mut self, column: &'static str, party: Option<Party>, strict: bool) -> Result<(), Problem> {
+    fn add_party(&mut self, column: &'static str, party: Option<Party>, strict: bool) {
         let kind = self.kind;
         let restricts = if kind == Kind::Request { column == "workerpool" } else { column != kind.name() };
         if !restricts {
             if let Some(Party::Is(address)) = party {
                 self.exact.push((column, address));
-            } else if party.is_none()
-                && self.signer.is_none()
-                && matches!(kind, Kind::App | Kind::Dataset)
-                && column == kind.name()
-            {
-                return Err(Problem::bad_request(format!("{column} or {column}Owner is required")));
             }
-            return Ok(());
+            return;
         }
         match party {
             Some(Party::Any) => (),
@@ -107,7 +120,6 @@ impl Filter {
             Some(Party::Is(address)) => self.restrict.push((column, vec![Address::ZERO, address])),
             None => self.restrict.push((column, vec![Address::ZERO])),
         }
-        Ok(())
     }
 
     /// `SELECT count(*)` of all that fit.
@@ -169,17 +181,17 @@ impl Filter {
 }
 
 /// `appOwner`, `datasetOwner`, `workerpoolOwner`.
-fn owner(kind: Kind, params: &mut Params) -> Result<Option<Address>, Problem> {
+fn owner(kind: Kind, params: &mut Params) -> Result<Option<Party>, Problem> {
     match kind {
-        Kind::App => params.address("appOwner"),
-        Kind::Dataset => params.address("datasetOwner"),
-        Kind::Workerpool => params.address("workerpoolOwner"),
+        Kind::App => params.party("appOwner"),
+        Kind::Dataset => params.party("datasetOwner"),
+        Kind::Workerpool => params.party("workerpoolOwner"),
         Kind::Request => Ok(None),
     }
 }
 
 /// `pageIndex` and `pageSize`, or the older `page` (how many to skip).
-fn page(params: &mut Params) -> Result<(u64, u64), Problem> {
+pub(crate) fn page(params: &mut Params) -> Result<(u64, u64), Problem> {
     let index = params.number("pageIndex", 0, MAX_NUMBER)?;
     let size = params.number("pageSize", LEAST_PAGE, MAX_PAGE)?;
     let skip = params.number("page", 0, MAX_NUMBER)?;

@@ -184,6 +184,7 @@ async fn orders_are_listed_best_first_and_found_by_what_they_allow() {
         (of_app(&[("minVolume", "4")]), vec![10, 30]),
         (vec![("appOwner", world.seller.address().to_string())], vec![10, 20, 30]),
         (vec![("app", "any".into()), ("appOwner", me.clone())], vec![]),
+        (vec![("appOwner", "any".into())], vec![10, 20, 30]),
         (vec![("app", Address::repeat_byte(8).to_string())], vec![]),
     ] {
         assert_eq!(world.prices(&filters).await, prices, "{filters:?}");
