@@ -122,7 +122,7 @@ fn check(
 }
 
 /// How long a chain that is away is asked again.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Asks again, with growing pauses, while the chain is away.
 pub async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T, ChainError>

@@ -26,7 +26,7 @@ pub struct FetchRules {
 
 impl Default for FetchRules {
     fn default() -> Self {
-        Self { gateway: None, reach: Reach::Public, max_bytes: 2 * 1024 * 1024 * 1024, time: Duration::from_secs(600) }
+        Self { gateway: None, reach: Reach::Public, max_bytes: 2 * 1024 * 1024 * 1024, time: Duration::from_mins(10) }
     }
 }
 

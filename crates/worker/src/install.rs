@@ -30,7 +30,7 @@ pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
 }
 
 /// Copies the enclave program into the data folder, named by its digest: what containers start stays the same bytes
-/// while a newer one is built, and root in a container without CAP_DAC_OVERRIDE can read it. Yields the copy and its
+/// while a newer one is built, and root in a container without `CAP_DAC_OVERRIDE` can read it. Yields the copy and its
 /// digest, which the simulated TEE measures.
 pub(crate) fn enclave(program: &Path, data: &Path) -> anyhow::Result<(PathBuf, Sha256)> {
     let hint = "hint: build it with `cargo xtask setup`, or name it with --enclave";

@@ -239,4 +239,4 @@ impl Worker {
 }
 
 /// How long a storage that is away is tried again.
-const UPLOAD_PATIENCE: Duration = Duration::from_secs(600);
+const UPLOAD_PATIENCE: Duration = Duration::from_mins(10);

@@ -89,7 +89,7 @@ pub const POLL: Duration = Duration::from_millis(300);
 /// Default pause between two reports.
 pub const HEARTBEAT: Duration = Duration::from_secs(3);
 /// Default time beyond the category's.
-pub const MARGIN: Duration = Duration::from_secs(60);
+pub const MARGIN: Duration = Duration::from_mins(1);
 
 /// Works until `stop`. An errand under way is stored and goes on at the next start.
 pub fn run(mut config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
@@ -104,12 +104,12 @@ pub fn run(mut config: Config, stop: CancellationToken) -> BoxFuture<'static, an
         let options = Options { metrics, ..Options::default() };
         let serving = iexec_service::serve(listener, axum::Router::new(), options, stop.clone());
         let working = async {
-            let worked = work(&worker, &config, &stop).await;
+            let result = work(&worker, &config, &stop).await;
             stop.cancel();
-            worked
+            result
         };
-        let (served, worked) = tokio::join!(serving, working);
-        worked.and(served)
+        let (service, errands) = tokio::join!(serving, working);
+        errands.and(service)
     })
 }
 
@@ -201,7 +201,7 @@ struct Complaint(Option<(String, Instant)>);
 impl Complaint {
     fn about(&mut self, error: &CallError) {
         let (text, now) = (error.to_string(), Instant::now());
-        let told = self.0.as_ref().is_some_and(|(said, at)| *said == text && now < *at + Duration::from_secs(60));
+        let told = self.0.as_ref().is_some_and(|(said, at)| *said == text && now < *at + Duration::from_mins(1));
         if !told {
             tracing::warn!("the scheduler: {text}");
             self.0 = Some((text, now));

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use iexec_protocol::authorization::WorkerpoolAuthorization;
 
 /// How long an SMS that cannot be reached is asked again.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Begins a session.
 pub async fn open(

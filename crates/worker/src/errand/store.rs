@@ -93,9 +93,7 @@ pub fn private_folder(path: &Path) -> anyhow::Result<()> {
 /// Makes a private folder anew, empty.
 pub fn empty_folder(path: &Path) -> anyhow::Result<()> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| path.display().to_string());
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(|| path.display().to_string()),
         _ => private_folder(path),
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Time for the enclave to start and show its evidence.
-const EVIDENCE_TIME: Duration = Duration::from_secs(60);
+const EVIDENCE_TIME: Duration = Duration::from_mins(1);
 /// Frames that an enclave may send after its session: three stages and the last word, with room.
 const MAX_FRAMES: usize = 16;
 
@@ -69,12 +69,12 @@ impl Worker {
         let deadline = Instant::now() + self.time_limit(facts);
         let Running { stdin, stdout, stderr, ended } = running;
         let log = tokio::spawn(pipe::log(stderr, task));
-        let mut talk = Talk { pipe: Pipe::new(stdin, stdout), stage: None };
+        let mut dialogue = Talk { pipe: Pipe::new(stdin, stdout), stage: None };
         let told = async {
-            let evidence = talk.evidence(ToEnclave::Begin { task, nonce: offer.nonce }).await?;
+            let evidence = dialogue.evidence(ToEnclave::Begin { task, nonce: offer.nonce }).await?;
             let sealed = session::attest(&self.client, offer, evidence, &self.stop).await?;
-            talk.pipe.send(&ToEnclave::Session(sealed)).await.map_err(|fault| talk.failure(&fault))?;
-            talk.last_word(deadline, heartbeat).await
+            dialogue.pipe.send(&ToEnclave::Session(sealed)).await.map_err(|fault| dialogue.failure(&fault))?;
+            dialogue.last_word(deadline, heartbeat).await
         };
         let told = told.await;
         // A container that broke off says by its exit code more than by its silence.

@@ -42,6 +42,7 @@ pub(super) fn relative(name: &[u8]) -> Result<Parts, UnpackFault> {
 }
 
 /// What a whiteout's name hides.
+#[derive(Clone, Copy)]
 pub(super) enum Hidden<'a> {
     /// One entry of the layers below.
     Entry(&'a OsStr),
