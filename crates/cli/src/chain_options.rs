@@ -1,5 +1,7 @@
 //! The options by which a command is told its chain, and how its transactions are sent.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use iexec_chain::network::{ChainFile, Network};
 use iexec_protocol::{U256, amount::Currency};
@@ -9,10 +11,13 @@ use crate::{failure::Failure, files, screen::Screen};
 /// The file that says which chains there are.
 pub(crate) const CHAIN_FILE: &str = "chain.json";
 
+/// The variable that names another one, whatever the folder.
+const CHAIN_FILE_VARIABLE: &str = "IEXEC_CHAIN_FILE";
+
 /// Which chain a command talks to.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ChainOptions {
-    /// Name or id of a chain in chain.json; its `default` if not given
+    /// Name or id of a chain in chain.json (or in the file that `IEXEC_CHAIN_FILE` names); its `default` if not given
     #[arg(long, value_name = "NAME", help_heading = "Chain")]
     pub(crate) chain: Option<String>,
 }
@@ -20,10 +25,15 @@ pub(crate) struct ChainOptions {
 impl ChainOptions {
     /// The chain; without a chain.json, the ones that `iexec init` would write.
     pub(crate) fn network(&self) -> Result<Network, Failure> {
-        let path = files::working_folder()?.join(CHAIN_FILE);
+        let named = std::env::var_os(CHAIN_FILE_VARIABLE).map(PathBuf::from);
+        let path = files::working_folder()?.join(named.as_deref().unwrap_or(Path::new(CHAIN_FILE)));
         let file = match files::read_text(&path, iexec_chain::network::MAX_BYTES)? {
             Some(text) => text.parse()?,
-            None => ChainFile::initial(),
+            None if named.is_none() => ChainFile::initial(),
+            None => {
+                let message = format!("{CHAIN_FILE_VARIABLE} names {}, and there is no such file", path.display());
+                return Err(Failure::user("ConfigurationError", message).hint("correct the variable, or unset it"));
+            }
         };
         Ok(file.select(self.chain.as_deref())?)
     }
