@@ -1,4 +1,4 @@
-//! Drives every unfinished task: read the chain, step, do what is due (spec T4 to T7). Level-triggered: nothing is
+//! Drives every unfinished task: read the chain, step, do what is due (spec T4 to T8). Level-triggered: nothing is
 //! remembered between two looks but when to look again.
 
 use std::{

@@ -1,4 +1,4 @@
-//! What workers call: ask for a task, report on it. Every request is signed by the worker's wallet (spec T8 to T10).
+//! What workers call: ask for a task, report on it. Every request is signed by the worker's wallet (spec T9 to T13).
 
 use std::{sync::Arc, time::Duration};
 

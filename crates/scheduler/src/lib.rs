@@ -191,7 +191,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// After a start: the workers had nobody to report to (spec T8).
+    /// After a start: the workers had nobody to report to (spec T12).
     async fn resume(&self) -> anyhow::Result<()> {
         for task in self.store.granted().await? {
             self.apply(task, &Event::Resumed, None).await?;

@@ -3,12 +3,20 @@
 
 mod common;
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-use common::{Network, Running, tools};
+use axum::{Router, body::Bytes, http::StatusCode};
+use common::{Forward, Network, Running, tools};
 use iexec_chain::{anvil::Anvil, devnet::DevAccount};
-use iexec_protocol::{Address, task::ChainStatus};
+use iexec_protocol::{Address, id::DealId, task::ChainStatus};
 use iexec_scheduler::Config;
+use iexec_service::{CancellationToken, Client, Listener, Options, serve};
 use serde_json::json;
 
 const ALICE: DevAccount = DevAccount::Worker(0);
@@ -79,6 +87,47 @@ async fn deals_made_while_the_scheduler_was_away_are_read_from_the_cursor() {
     network.rpc("anvil_mine", json!(["0xbb8"])).await;
     let scheduler = Running::start(network.config(&folder)).await;
     scheduler.until(second, "READY").await;
+}
+
+/// A way to the node on which every request that names `deal` fails, as long as `fails`.
+async fn faulty_way(to: &str, deal: DealId, fails: Arc<AtomicBool>) -> String {
+    let (to, deal, client) = (to.to_owned(), deal.to_string()[2..].to_owned(), Client::new().unwrap());
+    let forward = move |body: Bytes| async move {
+        let named = String::from_utf8_lossy(&body).contains(&deal);
+        if named && fails.load(Ordering::SeqCst) {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        client.send(&to, &Forward(body.to_vec())).await.map_err(|_| StatusCode::BAD_GATEWAY)
+    };
+    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let origin = listener.origin();
+    tokio::spawn(serve(listener, Router::new().fallback(forward), Options::default(), CancellationToken::new()));
+    origin
+}
+
+#[tokio::test]
+async fn a_deal_that_the_node_cannot_tell_holds_the_cursor_not_its_neighbours_and_is_read_later() {
+    let (_anvil, network) = Network::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (before, _) = network.simple_deal(1).await;
+    let (deal, unreadable) = network.simple_deal(2).await;
+    let (_, after) = network.simple_deal(3).await;
+    let fails = Arc::new(AtomicBool::new(true));
+    let chain_url = faulty_way(&network.url, deal, fails.clone()).await;
+    let config = Config { chain_url, ..network.config(&folder) };
+    let scheduler = Running::start(config.clone()).await;
+    for task in [before.task(0), after] {
+        scheduler.until(task, "READY").await;
+    }
+    // Far behind what is read again without a cursor.
+    network.rpc("anvil_mine", json!(["0x200"])).await;
+    let (_, last) = network.simple_deal(4).await;
+    scheduler.until(last, "READY").await;
+    assert_eq!(scheduler.task(unreadable).await.unwrap_err().status(), Some(404));
+    scheduler.stop().await;
+    let scheduler = Running::start(config).await;
+    fails.store(false, Ordering::SeqCst);
+    scheduler.until(unreadable, "READY").await;
 }
 
 #[tokio::test]

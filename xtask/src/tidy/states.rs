@@ -8,7 +8,7 @@ use iexec_e2e::workspace;
 /// Differences between the enum of `protocol::task`, the scheduler's schema and the specification.
 pub(crate) fn check() -> Result<Vec<String>> {
     let root = workspace::root();
-    let in_code = states_in_code(&root.join("crates/protocol/src/task.rs"))?;
+    let in_code = states_in_code(&root.join("crates/protocol/src/task/state.rs"))?;
     let in_schema = states_in_schema(&root.join("crates/scheduler"))?;
     let in_spec = states_in_spec(&root.join("docs/spec/task.md"))?;
     let differ = |place: &str, found: &BTreeSet<String>| {

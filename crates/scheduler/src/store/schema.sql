@@ -23,9 +23,8 @@ CREATE TABLE tasks (
     deal TEXT NOT NULL REFERENCES deals (id),
     idx INTEGER NOT NULL,
     claim_deadline INTEGER NOT NULL,
-    state TEXT NOT NULL CHECK (
-        state IN ('RECEIVED', 'INITIALIZED', 'READY', 'GRANTED', 'FAILING', 'COMPLETED', 'FAILED')
-    ),
+    state TEXT NOT NULL
+        CHECK (state IN ('RECEIVED', 'INITIALIZED', 'READY', 'GRANTED', 'FAILING', 'COMPLETED', 'FAILED')),
     -- The whole state as JSON; its name and holder are repeated in columns for the indexes below.
     data TEXT NOT NULL,
     worker TEXT,

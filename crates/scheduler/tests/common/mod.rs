@@ -183,6 +183,22 @@ impl Call for Rpc {
     }
 }
 
+/// A JSON body sent on as it is; the reply's body.
+pub struct Forward(pub Vec<u8>);
+
+impl Call for Forward {
+    type Reply = Vec<u8>;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        let request = Request::post(base).header("content-type", "application/json").body(self.0.clone());
+        request.map_err(|error| CallError::Request(error.to_string()))
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<Vec<u8>, CallError> {
+        Ok(response.into_body())
+    }
+}
+
 /// A scheduler that runs.
 pub struct Running {
     pub origin: String,
