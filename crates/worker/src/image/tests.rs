@@ -2,6 +2,8 @@ use std::fs;
 
 use axum::{Router, extract::Request, http::StatusCode, response::IntoResponse as _};
 
+use iexec_protocol::cause::Cause;
+
 use super::*;
 use crate::net::Reach;
 

@@ -167,8 +167,11 @@ fn mount_points(root: &Path) -> Result<(), UnpackFault> {
         return Err(UnpackFault::Reserved);
     }
     let documents = Path::new(paths::MANIFEST).parent().and_then(Path::to_str).unwrap_or_default();
-    for folder in [documents, paths::FETCHED, paths::ARCHIVE, paths::IN, paths::OUT, "/tmp", "/proc", "/dev", "/sys"] {
-        tree.mount_folder(&tree::relative(folder.as_bytes())?)?;
+    for folder in [documents, paths::FETCHED, paths::ARCHIVE, paths::IN, "/proc", "/dev", "/sys"] {
+        tree.mount_folder(&tree::relative(folder.as_bytes())?, 0o755)?;
+    }
+    for folder in [paths::OUT, "/tmp"] {
+        tree.mount_folder(&tree::relative(folder.as_bytes())?, 0o1777)?;
     }
     for file in [paths::ENCLAVE, paths::SIMULATED_PLATFORM] {
         tree.mount_file(&tree::relative(file.as_bytes())?)?;

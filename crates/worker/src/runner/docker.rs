@@ -221,16 +221,19 @@ impl Runner for Docker {
     }
 }
 
+/// Waits from now on: a container that is removed meanwhile is not there to be asked later.
 fn ended(api: Api, name: String) -> futures_util::future::BoxFuture<'static, Result<i64, RunFault>> {
-    Box::pin(async move {
+    let waiting = tokio::spawn(async move {
         let options = WaitContainerOptions { condition: "not-running".into() };
-        match api.wait_container(&name, Some(options)).next().await {
+        let ended = api.wait_container(&name, Some(options)).next().await;
+        match ended {
             Some(Ok(ended)) => Ok(ended.status_code),
             Some(Err(Error::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(error)) => Err(fault(&error)),
             None => Err(RunFault::Engine("the engine no longer knows the container".into())),
         }
-    })
+    });
+    Box::pin(async move { waiting.await.unwrap_or_else(|error| Err(RunFault::Engine(error.to_string()))) })
 }
 
 type Output = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<bollard::container::LogOutput, Error>> + Send>>;

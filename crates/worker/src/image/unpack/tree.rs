@@ -68,9 +68,12 @@ pub(super) struct Attributes {
 impl Attributes {
     pub(super) fn of(header: &tar::Header) -> io::Result<Self> {
         let id = |id: u64| u32::try_from(id).map_err(io::Error::other);
+        let old = header.as_old();
+        // Some writers leave a zero blank.
+        let blank = |field: &[u8]| field.iter().all(|byte| matches!(byte, 0 | b' '));
         Ok(Self {
-            uid: id(header.uid()?)?,
-            gid: id(header.gid()?)?,
+            uid: if blank(&old.uid) { 0 } else { id(header.uid()?)? },
+            gid: if blank(&old.gid) { 0 } else { id(header.gid()?)? },
             // Without set-id bits: no_new_privs makes them idle in the container, and the host has no use for them.
             mode: header.mode()? & 0o1777,
             modified: header.mtime().unwrap_or(0),
@@ -168,15 +171,17 @@ impl Tree {
         }
     }
 
-    pub(super) fn mount_folder(&mut self, parts: &Parts) -> Result<(), UnpackFault> {
+    /// A folder to mount on, a link replaced by one. Its mode counts: runc gives it to the memory mounted there.
+    pub(super) fn mount_folder(&mut self, parts: &Parts, mode: u32) -> Result<(), UnpackFault> {
         let path = self.locate(parts)?;
-        match path.metadata() {
-            // A link is left alone: the engine follows it inside the root.
-            Ok(found) if found.is_dir() => Ok(()),
-            _ if path.symlink_metadata().is_ok_and(|found| found.is_symlink()) => Ok(()),
-            Ok(_) => Err(UnpackFault::entry(path.as_os_str().as_bytes(), "a file where a folder is mounted")),
-            Err(_) => fs::create_dir(&path).map_err(UnpackFault::read),
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => (),
+            Ok(found) if !found.is_symlink() => {
+                return Err(UnpackFault::entry(path.as_os_str().as_bytes(), "a file where a folder is mounted"));
+            }
+            _ => discard(&path).and_then(|()| fs::create_dir(&path)).map_err(UnpackFault::read)?,
         }
+        fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(UnpackFault::read)
     }
 
     pub(super) fn mount_file(&mut self, parts: &Parts) -> Result<(), UnpackFault> {
