@@ -182,13 +182,13 @@ impl From<WalletError> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        Self::invalid(error.to_string()).hint("a private key is 64 hex digits, with or without 0x")
+        Self::invalid(error.to_string()).hint("`iexec wallet import -` reads the private key from stdin")
     }
 }
 
 impl From<ArchiveKeyError> for Failure {
     fn from(error: ArchiveKeyError) -> Self {
-        Self::user("InvalidEncryptionKey", error.to_string())
+        Self::user("InvalidEncryptionKey", error.to_string().trim_start_matches("key: "))
             .hint("`iexec result generate-encryption-keypair` makes a key pair of the right form")
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tempfile::NamedTempFile;
 
-use crate::failure::Failure;
+use crate::{checksum::checksummed, failure::Failure};
 
 /// Largest project file read, in bytes.
 pub(crate) const MAX_PROJECT_FILE: usize = 1024 * 1024;
@@ -54,8 +54,9 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, F
 
 /// Writes JSON with two spaces and no newline at the end, as the SDK does.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(value).map_err(|error| Failure::ours("InternalError", error.to_string()))?;
-    write(path, &text, Keep { secret: false, replace: true })
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| Failure::ours("InternalError", error.to_string()))?;
+    write(path, checksummed(&text).as_bytes(), Keep { secret: false, replace: true })
 }
 
 /// Writes a file: a temporary one beside it, flushed to the disk, then renamed.

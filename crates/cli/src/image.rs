@@ -60,9 +60,10 @@ impl Image {
             Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag)),
             _ => (text, None),
         };
-        let path = Path::new(folder)
-            .canonicalize()
-            .map_err(|error| files::failure("cannot be read", Path::new(folder), &error))?;
+        let path = Path::new(folder).canonicalize().map_err(|error| {
+            files::failure("cannot be read", Path::new(folder), &error)
+                .or_hint("name the folder of an OCI image layout: oci:<folder>")
+        })?;
         let index: Index = files::read_json(&path.join("index.json"))?.ok_or_else(|| {
             Failure::invalid(format!("{folder} is no OCI image layout: it has no index.json"))
                 .hint("`docker buildx build --output type=oci,tar=false,dest=<folder>` or `skopeo copy … oci:<folder>` makes one")

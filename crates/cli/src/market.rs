@@ -67,6 +67,19 @@ pub(crate) async fn find_page(
     remote.send(Service::Market, &FindOrders { kind, chain_id: remote.network.id, filters }).await
 }
 
+/// The market's order of this hash.
+pub(crate) async fn find_one<T: Order + Send + Sync>(
+    remote: &Remote,
+    hash: OrderHash,
+) -> Result<Published<T>, Failure> {
+    let call = FindOrder::<T>::new(remote.network.id, hash);
+    match remote.send(Service::Market, &call).await? {
+        Some(found) => Ok(found),
+        None => Err(Failure::absent(format!("the market has no {} order {hash}", T::KIND))
+            .hint("publish it first, or check the hash and --chain")),
+    }
+}
+
 /// Answers the market's challenge. Only a sentence under a domain without a contract is ever signed.
 async fn login(remote: &Remote, wallet: &Wallet) -> Result<LoginHeader, Failure> {
     let asked = GetMarketChallenge { chain_id: remote.network.id, address: wallet.address() };

@@ -1,23 +1,23 @@
 //! `iexec order`: the four orders by hand: describe, sign, publish, match, show.
 
 use clap::{Args, Subcommand};
-use iexec_chain::{Wallet, view::Kind, writer::Orders};
+use iexec_chain::{Wallet, view::Kind};
 use iexec_protocol::{
-    Address, B256,
-    call::market::Published,
+    Address,
     id::OrderHash,
-    matching::{Candidate, Mismatch},
     order::{AppOrder, DatasetOrder, Order, RequestOrder, Unverified, WorkerpoolOrder},
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     asset,
-    chain_options::{ChainOptions, TransactionOptions},
+    chain_options::ChainOptions,
     failure::Failure,
-    market, offer,
+    fill::Fill,
+    market,
+    order_template::{read, template},
     project::{OrderSection, Project, SignedOrders},
-    remote::{Remote, Service, online},
+    remote::{Remote, online},
     screen::{Answer, Screen, table},
     wallet_options::WalletOptions,
 };
@@ -87,34 +87,6 @@ pub(crate) struct Named {
     request: Option<Option<OrderHash>>,
     #[command(flatten)]
     chain: ChainOptions,
-}
-
-#[derive(Args)]
-pub(crate) struct Fill {
-    /// App order of the market; that of orders.json if not given
-    #[arg(long, value_name = "ORDERHASH")]
-    app: Option<OrderHash>,
-    /// Dataset order of the market; that of orders.json if not given and the request names a dataset
-    #[arg(long, value_name = "ORDERHASH")]
-    dataset: Option<OrderHash>,
-    /// Workerpool order of the market; that of orders.json if not given
-    #[arg(long, value_name = "ORDERHASH")]
-    workerpool: Option<OrderHash>,
-    /// Request order of the market; that of orders.json if not given
-    #[arg(long, value_name = "ORDERHASH")]
-    request: Option<OrderHash>,
-    /// Accepted for the SDK's scripts: nothing is asked
-    #[arg(long)]
-    force: bool,
-    /// Accepted for the SDK's scripts
-    #[arg(long, visible_alias = "skip-request-check", hide = true)]
-    skip_preflight_check: bool,
-    #[command(flatten)]
-    wallet: WalletOptions,
-    #[command(flatten)]
-    chain: ChainOptions,
-    #[command(flatten)]
-    transaction: TransactionOptions,
 }
 
 impl OrderCommand {
@@ -269,42 +241,13 @@ async fn publish_one<T: Order + Send + Sync>(
     }
 }
 
-fn unsigned(what: &str) -> Failure {
+/// `what` is not in orders.json.
+pub(crate) fn unsigned(what: &str) -> Failure {
     Failure::absent(format!("orders.json has {what} for this chain")).hint("sign it with `iexec order sign`")
 }
 
 const fn one() -> iexec_protocol::U256 {
     iexec_protocol::U256::ONE
-}
-
-/// An order as iexec.json has it: tag as names, params as an object, no salt.
-fn template(order: &impl Order) -> Result<Value, Failure> {
-    let broken = |error: serde_json::Error| Failure::ours("InternalError", error.to_string());
-    let mut value = serde_json::to_value(order).map_err(broken)?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.remove("salt");
-        fields.insert("tag".into(), json!(order.tag().names()));
-        if fields.contains_key("params") {
-            fields.insert("params".into(), json!({ "iexec_args": "" }));
-        }
-    }
-    Ok(value)
-}
-
-/// The order of a template, with a fresh salt.
-fn read<T: Order>(template: Option<Value>) -> Result<Option<T>, Failure> {
-    let Some(mut value) = template else { return Ok(None) };
-    let place = format!("iexec.json: order.{}order", T::KIND);
-    let Some(fields) = value.as_object_mut() else {
-        return Err(Failure::invalid(format!("{place} must be an object")));
-    };
-    fields.insert("salt".into(), json!(B256::from(offer::salt())));
-    if let Some(params) = fields.get("params").filter(|params| params.is_object()) {
-        let text = params.to_string();
-        fields.insert("params".into(), json!(text));
-    }
-    let order = serde_json::from_value(value).map_err(|error| Failure::invalid(format!("{place}: {error}")))?;
-    Ok(Some(order))
 }
 
 async fn owned(remote: &Remote, kind: Kind, address: Address, wallet: &Wallet) -> Result<(), Failure> {
@@ -350,94 +293,11 @@ async fn show_one<T: Order + Send + Sync>(
         (None, Some(order)) => order.order.hash(&remote.chain.domain()),
         (None, None) => return Err(unsigned(&format!("no {} order", T::KIND))),
     };
-    let found = find::<T>(remote, hash).await?;
+    let found = market::find_one::<T>(remote, hash).await?;
     let value = json!({
         "orderHash": found.order_hash, "order": found.order, "status": found.status, "remaining": found.remaining,
         "signer": found.signer, "chainId": remote.network.id, "publicationTimestamp": found.publication_timestamp,
     });
     shown.insert(format!("{}order", T::KIND), value);
     Ok(())
-}
-
-/// The market's order of this hash.
-async fn find<T: Order + Send + Sync>(remote: &Remote, hash: OrderHash) -> Result<Published<T>, Failure> {
-    let call = crate::market::FindOrder::<T>::new(remote.network.id, hash);
-    match remote.send(Service::Market, &call).await? {
-        Some(found) => Ok(found),
-        None => Err(Failure::absent(format!("the market has no {} order {hash}", T::KIND))
-            .hint("publish it first, or check the hash and --chain")),
-    }
-}
-
-impl Fill {
-    async fn pick<T: Order + Send + Sync>(
-        remote: &Remote,
-        hash: Option<OrderHash>,
-        here: Option<Unverified<T>>,
-    ) -> Result<Unverified<T>, Failure> {
-        match hash {
-            Some(hash) => Ok(find::<T>(remote, hash).await?.order),
-            None => here.ok_or_else(|| {
-                unsigned(&format!("no {} order", T::KIND))
-                    .hint(format!("name one of the market with --{}, or sign one", T::KIND))
-            }),
-        }
-    }
-
-    fn run(self, screen: Screen) -> Result<Answer, Failure> {
-        self.transaction.check(screen)?;
-        let here = Project::here()?.orders(self.chain.network()?.id)?;
-        let wallet = self.wallet.open(screen)?;
-        online(async {
-            let remote = Remote::connect(&self.chain).await?;
-            let request: Unverified<RequestOrder> = Self::pick(&remote, self.request, here.requestorder).await?;
-            let dataset = match (request.order.dataset.is_zero(), self.dataset) {
-                (true, None) => Unverified::default(),
-                (_, hash) => Self::pick(&remote, hash, here.datasetorder).await?,
-            };
-            let app = Self::pick(&remote, self.app, here.apporder).await?;
-            let workerpool = Self::pick(&remote, self.workerpool, here.workerpoolorder).await?;
-            let orders = Orders { app, dataset, workerpool, request };
-            check(&orders)?;
-            let matched = remote.writer(wallet, &self.transaction).match_orders(orders).await?;
-            let (deal, hash) = (matched.deal.to_string(), matched.receipt.transaction.to_string());
-            let json = json!({ "volume": matched.volume.to_string(), "dealid": deal, "txHash": hash });
-            Answer::new(&json, table(&[("deal", deal), ("volume", matched.volume.to_string()), ("transaction", hash)]))
-        })
-    }
-}
-
-fn check(orders: &Orders) -> Result<(), Failure> {
-    let Orders { app, dataset, workerpool, request } = orders;
-    let candidate =
-        Candidate { app: &app.order, dataset: &dataset.order, workerpool: &workerpool.order, request: &request.order };
-    candidate.check().map(drop).map_err(|mismatches| {
-        let words: Vec<_> = mismatches.iter().map(Mismatch::to_string).collect();
-        Failure::user("NoMatchingOrder", format!("the orders do not match: {}", words.join("; ")))
-            .hint("sign an order that fits, or name another one of the market")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_template_is_read_back_with_a_fresh_salt_and_params_as_text() {
-        let value =
-            template(&RequestOrder { volume: one(), tag: iexec_protocol::tag::Tag::TEE, ..RequestOrder::default() })
-                .unwrap();
-        assert_eq!(value["tag"], json!(["tee"]));
-        let order: RequestOrder = read(Some(value)).unwrap().unwrap();
-        assert_eq!(order.params, r#"{"iexec_args":""}"#);
-        assert_ne!(order.salt, B256::ZERO);
-    }
-
-    #[test]
-    fn a_malformed_order_is_named_with_its_place() {
-        let mut value = template(&AppOrder::default()).unwrap();
-        value["appprice"] = json!("-1");
-        let failure = read::<AppOrder>(Some(value)).unwrap_err();
-        assert_eq!(failure.message, "iexec.json: order.apporder: not an unsigned integer: \"-1\"");
-    }
 }

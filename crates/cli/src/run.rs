@@ -183,6 +183,7 @@ impl Run {
     fn params(&self) -> Result<DealParams, Failure> {
         let given = self.params.as_deref().unwrap_or_default();
         let broken = |error: String| {
+            let error = error.trim_start_matches("deal parameters: ");
             Failure::invalid(format!("--params: {error}")).hint("for example --params '{\"iexec_args\":\"a b\"}'")
         };
         let mut params = DealParams::parse(given).map_err(|error| broken(error.to_string()))?;

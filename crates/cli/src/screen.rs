@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::{checksum::checksummed, failure::Failure};
 
 /// Where a command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,7 @@ impl Answer {
     /// Yes. `fields` must serialize to a JSON object; its keys follow `"ok":true`.
     pub(crate) fn new(fields: &impl Serialize, text: impl Into<String>) -> Result<Self, Failure> {
         let json = serde_json::to_string(fields).map_err(|error| Failure::ours("InternalError", error.to_string()))?;
+        let json = checksummed(&json);
         Ok(Self { json, text: text.into(), yes: true })
     }
 
@@ -141,7 +142,8 @@ fn raw_failure(command: &str, failure: &Failure) -> String {
     let error = serde_json::to_string(&error).unwrap_or_default();
     let fact = |(key, value): (&String, &Value)| format!(",{}:{value}", Value::from(key.as_str()));
     let facts: Vec<_> = failure.facts.iter().map(fact).collect();
-    format!("{{\"ok\":false,\"command\":{},\"error\":{error}{}}}", Value::from(command), facts.concat())
+    let facts = checksummed(&facts.concat());
+    format!("{{\"ok\":false,\"command\":{},\"error\":{error}{facts}}}", Value::from(command))
 }
 
 fn one_line(text: &str) -> String {

@@ -67,6 +67,20 @@ mod tests {
     }
 
     #[test]
+    fn every_command_says_what_it_does_and_shows_an_example() {
+        fn check(command: &clap::Command, name: &str) {
+            assert!(command.get_about().is_some(), "{name} says nothing");
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!leaf || help.contains("iexec "), "{name} shows no example");
+            for below in command.get_subcommands() {
+                check(below, &format!("{name} {}", below.get_name()));
+            }
+        }
+        check(&Cli::command(), "iexec");
+    }
+
+    #[test]
     fn a_usage_error_becomes_one_line_and_a_hint() {
         let error = Cli::command().try_get_matches_from(["iexec", "task", "show"]).unwrap_err();
         let failure = failure_of(&error.render().to_string(), "iexec task show");

@@ -245,17 +245,14 @@ fn drip(coin: Coin, wallet: &WalletOptions, chain: &ChainOptions, screen: Screen
         amount: String,
         tx_hash: String,
     }
-    chain.network()?;
+    let network = chain.network()?;
+    if network.services.faucet.is_none() {
+        let message = format!("the chain {:?} has no faucet; only local networks have one", network.name);
+        return Err(Failure::user("ConfigurationError", message)
+            .hint("buy the coins, or use --chain devnet, whose coins are worth nothing"));
+    }
     let address = wallet.address()?;
-    let dripped = online(async {
-        let remote = Remote::new(chain)?;
-        if remote.network.services.faucet.is_none() {
-            let message = format!("the chain {:?} has no faucet; only local networks have one", remote.network.name);
-            return Err(Failure::user("ConfigurationError", message)
-                .hint("buy the coins, or use --chain devnet, whose coins are worth nothing"));
-        }
-        remote.send(Service::Faucet, &Drip { address, coin }).await
-    })?;
+    let dripped = online(async { Remote::new(chain)?.send(Service::Faucet, &Drip { address, coin }).await })?;
     let (currency, unit) = currency_of(coin);
     screen.note(format!("{address} receives {} {unit}.", currency.format(dripped.amount)));
     let tx_hash = dripped.tx_hash.to_string();

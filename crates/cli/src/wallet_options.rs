@@ -129,7 +129,7 @@ impl PasswordOptions {
 }
 
 fn first_line(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
-    let broken = |error: std::io::Error| files::failure("--password-file", path, &error);
+    let broken = |error: std::io::Error| files::failure("cannot be read", path, &error).at("--password-file");
     let mut text = Zeroizing::new(String::new());
     std::fs::File::open(path).map_err(broken)?.take(4096).read_to_string(&mut text).map_err(broken)?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
