@@ -94,7 +94,8 @@ impl State {
             Self::Granted => "APP_DOWNLOADING",
             Self::Fetched => "COMPUTING",
             Self::Ran { .. } => "RESULT_UPLOADING",
-            Self::Uploaded { .. } | Self::Contributing { .. } => "CONTRIBUTE_AND_FINALIZE_ONGOING",
+            Self::Uploaded { .. } => "RESULT_UPLOADED",
+            Self::Contributing { .. } => "CONTRIBUTE_AND_FINALIZE_ONGOING",
             Self::Done { .. } => "CONTRIBUTE_AND_FINALIZE_DONE",
             Self::GaveUp { .. } => "ABORTED",
         }
