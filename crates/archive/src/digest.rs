@@ -1,6 +1,7 @@
 //! What an entry's bytes amount to: size, SHA-256, and the CRC that zip wants. Computed while the bytes pass.
 
 use sha2::{Digest, Sha256};
+#[cfg(feature = "open")]
 use std::io::{self, Read};
 
 /// One entry's name, size in bytes and SHA-256 of its uncompressed bytes.
@@ -49,6 +50,7 @@ impl Measure {
 }
 
 /// Reads to the end and gives the digest, 64 KiB in memory.
+#[cfg(feature = "open")]
 pub(crate) fn digest_of(name: &str, mut content: impl Read) -> io::Result<EntryDigest> {
     let mut sha256 = Sha256::new();
     let size = io::copy(&mut content, &mut sha256)?;

@@ -1,18 +1,11 @@
-//! The beneficiary's RSA keys: the PEM forms that iExec and OpenSSL use, and the wrapping of a data key.
-//! Not storage: files and their permissions belong to the caller.
-//!
-//! Private operations run in AWS-LC only, whose RSA is constant-time (A6).
+//! The beneficiary's RSA public key: the PEM and SMS forms that iExec and OpenSSL use, and the wrapping of a data key.
 
 use crate::pem;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::{
-    KeySize, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey,
-    PrivateDecryptingKey, PublicEncryptingKey,
-};
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+use aws_lc_rs::rsa::{Pkcs1PublicEncryptingKey, PublicEncryptingKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use std::fmt;
-use zeroize::Zeroizing;
 
 /// Why a key was refused or could not be made. Never holds a byte of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +21,18 @@ pub enum KeyError {
         /// The label that is there, cut at 80 characters.
         found: String,
     },
-    /// A private key under a passphrase.
-    #[error("key: the private key is encrypted with a passphrase, which is not supported")]
+    /// A private key under a passphrase, and no passphrase.
+    #[error("key: the private key is encrypted, its passphrase is needed")]
     Passphrase,
+    /// The passphrase does not open the private key, or the key's file is damaged.
+    #[error("key: the passphrase does not open the private key")]
+    WrongPassphrase,
+    /// A private key encrypted in a way that is not read (A25).
+    #[error("key: the private key is encrypted with {0}")]
+    Encryption(&'static str),
+    /// Not a recipient or an identity of age.
+    #[error("key: {0}")]
+    Age(&'static str),
     /// The value kept by the SMS is neither PEM nor base64 of PEM.
     #[error("key: expected a PEM text or its base64, found neither")]
     SmsValue,
@@ -113,7 +115,7 @@ impl PublicKey {
         if public.spki == der { Ok(public) } else { Err(refused) }
     }
 
-    fn new(key: PublicEncryptingKey) -> Result<Self, KeyError> {
+    pub(crate) fn new(key: PublicEncryptingKey) -> Result<Self, KeyError> {
         let spki: PublicKeyX509Der = key.as_der().map_err(|_| KeyError::Library("encode a public key"))?;
         let spki = spki.as_ref().to_vec();
         Ok(Self { key, spki })
@@ -134,98 +136,6 @@ impl PartialEq for PublicKey {
 
 impl Eq for PublicKey {}
 
-/// An RSA private key of 2048 to 8192 bits. AWS-LC zeroes its memory when it is dropped.
-#[derive(Clone)]
-pub struct PrivateKey(PrivateDecryptingKey);
-
-impl PrivateKey {
-    /// Reads a PKCS#8 (`BEGIN PRIVATE KEY`) or PKCS#1 (`BEGIN RSA PRIVATE KEY`) PEM of at most 16 KiB.
-    pub fn from_pem(text: &str) -> Result<Self, KeyError> {
-        let block = pem::parse(text).map_err(KeyError::Pem)?;
-        match block.label {
-            "PRIVATE KEY" => Self::from_pkcs8(&block.der, "PKCS#8"),
-            "RSA PRIVATE KEY" => Self::from_pkcs8(&pkcs8_of_pkcs1(&block.der), "PKCS#1"),
-            "ENCRYPTED PRIVATE KEY" => Err(KeyError::Passphrase),
-            other => Err(label_error("PRIVATE KEY or RSA PRIVATE KEY", other)),
-        }
-    }
-
-    /// Makes a key of 2048, 3072, 4096 or 8192 bits, e = 65537, with AWS-LC's randomness.
-    pub fn generate(bits: usize) -> Result<Self, KeyError> {
-        let size = match bits {
-            2048 => KeySize::Rsa2048,
-            3072 => KeySize::Rsa3072,
-            4096 => KeySize::Rsa4096,
-            8192 => KeySize::Rsa8192,
-            other => return Err(KeyError::Bits(other)),
-        };
-        PrivateDecryptingKey::generate(size).map(Self).map_err(|_| KeyError::Library("generate a key"))
-    }
-
-    /// Unencrypted PKCS#8 PEM, 64 columns, final newline.
-    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, KeyError> {
-        let der: Pkcs8V1Der = self.0.as_der().map_err(|_| KeyError::Library("encode a private key"))?;
-        Ok(pem::armour("PRIVATE KEY", der.as_ref()))
-    }
-
-    /// The public half.
-    pub fn public_key(&self) -> Result<PublicKey, KeyError> {
-        PublicKey::new(self.0.public_key())
-    }
-
-    /// RSAES-PKCS1-v1_5 decryption; `None` for any failure (A6).
-    pub(crate) fn unwrap_pkcs1(&self, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let cipher = Pkcs1PrivateDecryptingKey::new(self.0.clone()).ok()?;
-        let mut plain = Zeroizing::new(vec![0; cipher.min_output_size()]);
-        let size = cipher.decrypt(wrapped, &mut plain).ok()?.len();
-        plain.truncate(size);
-        Some(plain)
-    }
-
-    /// RSAES-OAEP decryption with SHA-1 and no label, as layout A has it; `None` for any failure (A6).
-    pub(crate) fn unwrap_oaep(&self, wrapped: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-        let cipher = OaepPrivateDecryptingKey::new(self.0.clone()).ok()?;
-        let mut plain = Zeroizing::new(vec![0; cipher.min_output_size()]);
-        let size = cipher.decrypt(&OAEP_SHA1_MGF1SHA1, wrapped, &mut plain, None).ok()?.len();
-        plain.truncate(size);
-        Some(plain)
-    }
-
-    fn from_pkcs8(der: &[u8], form: &'static str) -> Result<Self, KeyError> {
-        PrivateDecryptingKey::from_pkcs8(der).map(Self).map_err(|_| KeyError::Rsa(form))
-    }
-}
-
-impl fmt::Debug for PrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PrivateKey(..)")
-    }
-}
-
-fn label_error(expected: &'static str, found: &str) -> KeyError {
+pub(crate) fn label_error(expected: &'static str, found: &str) -> KeyError {
     KeyError::Label { expected, found: found.chars().take(80).collect() }
-}
-
-/// Puts an `RSAPrivateKey` (RFC 8017 A.1.2) into a `PrivateKeyInfo` (RFC 5208 5): version 0, rsaEncryption, octets.
-fn pkcs8_of_pkcs1(pkcs1: &[u8]) -> Zeroizing<Vec<u8>> {
-    const VERSION_AND_ALGORITHM: [u8; 18] =
-        [0x02, 0x01, 0x00, 0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
-    let octets = der_header(0x04, pkcs1.len());
-    let inside = VERSION_AND_ALGORITHM.len() + octets.len() + pkcs1.len();
-    let sequence = der_header(0x30, inside);
-    let mut der = Zeroizing::new(Vec::with_capacity(sequence.len() + inside));
-    for part in [&sequence[..], &VERSION_AND_ALGORITHM, &octets, pkcs1] {
-        der.extend_from_slice(part);
-    }
-    der
-}
-
-/// Tag and length (X.690 8.1.3); lengths here are below 64 KiB.
-fn der_header(tag: u8, length: usize) -> Vec<u8> {
-    let [.., high, low] = length.to_be_bytes();
-    match length {
-        0..0x80 => vec![tag, low],
-        0x80..0x100 => vec![tag, 0x81, low],
-        _ => vec![tag, 0x82, high, low],
-    }
 }

@@ -20,22 +20,45 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "age")]
+mod age_key;
 mod body;
+#[cfg(feature = "open")]
+mod cipher;
 mod digest;
 mod key;
 mod name;
+#[cfg(feature = "open")]
 mod open;
+#[cfg(feature = "open")]
+mod pbes2;
 mod pem;
 mod plain;
+#[cfg(feature = "open")]
+mod private_key;
+mod recipient;
 mod seal;
 mod tree;
 mod zip;
 
+#[cfg(all(feature = "open", feature = "age"))]
+pub use age_key::AgeIdentity;
+#[cfg(feature = "age")]
+pub use age_key::AgeRecipient;
 pub use digest::EntryDigest;
-pub use key::{KeyError, PrivateKey, PublicKey};
+pub use key::{KeyError, PublicKey};
 pub use name::NameError;
-pub use open::{Archive, Layout, OpenError, tree_of_zip};
+#[cfg(feature = "open")]
+pub use open::{
+    Archive, EntryFacts, Extracted, Inspection, Kind, Layout, Limits, OpenError, Opened, RecipientFacts, Unpacked,
+    Visit, tree_of_zip, unpack, unpack_stream,
+};
 pub use plain::{PlainWriter, write_plain};
+#[cfg(feature = "open")]
+pub use private_key::PrivateKey;
+#[cfg(feature = "open")]
+pub use recipient::Identity;
+pub use recipient::Recipient;
 pub use seal::{ArchiveWriter, Encryptor, SealError, Sealed};
 pub use tree::{Tree, TreeError, TreeHash};
 pub use zip::ZipError;
@@ -48,6 +71,10 @@ pub const MAX_KEY_ENTRY_SIZE: usize = 4096;
 pub const MAX_SEALED_ENTRIES: usize = 64;
 /// Most files and folders in one result, and most entries in a plain archive (A11).
 pub const MAX_FILES: usize = 100_000;
+/// Most recipients of an age file, written or read (A11).
+pub const MAX_RECIPIENTS: usize = 32;
+/// Longest header of an age file, in bytes (A11).
+pub const MAX_AGE_HEADER: usize = 64 * 1024;
 /// Largest central directory of a zip, in bytes: what bounds the sum of all names (A11).
 pub const MAX_DIRECTORY: usize = 16 * 1024 * 1024;
 /// Longest name of an entry, in bytes of UTF-8 (A12).
@@ -57,6 +84,8 @@ pub const MAX_NAME_SIZE: usize = 1024;
 pub const BODY_ENTRY: &str = "iexec_out.zip.aes";
 /// The wrapped data key, layouts B and C.
 pub const KEY_ENTRY: &str = "aes-key.rsa";
+/// The encrypted body, an age v1 file.
+pub const AGE_ENTRY: &str = "iexec_out.zip.age";
 /// The receipt, any layout.
 pub const RECEIPT_ENTRY: &str = "receipt.json";
 /// The encrypted body, layout A.

@@ -1,11 +1,11 @@
-//! Writes an encrypted archive, layout C, in one pass: files → inner zip → AES-256-CBC → outer zip (A1–A3).
+//! Writes an encrypted archive in one pass: files → inner zip → AES-256-CBC or age → outer zip (A1–A3).
 //! Not the receipt's content: the caller makes it from [`Sealed`].
 
 use crate::body::{BLOCK, CbcWriter};
 use crate::key::{KeyError, PublicKey};
 use crate::tree::{Tree, TreeError, TreeHash};
 use crate::zip::{StoredEntry, ZipWriter};
-use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_DIRECTORY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY};
+use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_DIRECTORY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY, Recipient};
 use rand_core::CryptoRng;
 use std::io::{self, Read, Seek, Write};
 use zeroize::Zeroizing;
@@ -31,6 +31,9 @@ pub enum SealError {
     /// The data key could not be wrapped.
     #[error("archive: {0}")]
     Key(#[from] KeyError),
+    /// These recipients cannot share an archive (A3).
+    #[error("archive: {0}")]
+    Recipients(&'static str),
     /// The receipt is empty or longer than 64 KiB (A14).
     #[error("archive: the receipt has {0} bytes, expected 1 to {MAX_RECEIPT_SIZE}")]
     Receipt(usize),
@@ -46,7 +49,7 @@ pub struct Sealed {
     pub entries: Vec<EntryDigest>,
     /// Hash over the files inside (A20).
     pub tree: TreeHash,
-    /// Id of the key that opens it: [`PublicKey::key_id`].
+    /// Id of the key that opens it: [`Recipient::key_id`]; of several, the first one's.
     pub recipient: [u8; 32],
 }
 
@@ -55,14 +58,16 @@ pub type ArchiveWriter<W> = Encryptor<W>;
 
 /// An encrypted archive being written. Plaintext goes in and cannot be had back.
 pub struct Encryptor<W: Write> {
-    inner: ZipWriter<CbcWriter<StoredEntry<W>>>,
+    inner: ZipWriter<Body<W>>,
     tree: Tree,
-    key_entry: EntryDigest,
+    /// An age file holds its keys itself.
+    key_entry: Option<EntryDigest>,
     recipient: [u8; 32],
 }
 
 impl<W: Write + Seek> Encryptor<W> {
-    /// Draws a data key and an IV, and writes the data key wrapped to `recipient`. `out` must be where the archive starts.
+    /// Layout C: draws a data key and an IV, and writes the data key wrapped to `recipient`. `out` must be where the
+    /// archive starts.
     pub fn new(recipient: &PublicKey, rng: &mut impl CryptoRng, out: W) -> Result<Self, SealError> {
         let mut data_key = Zeroizing::new([0; 32]);
         rng.fill_bytes(&mut *data_key);
@@ -73,8 +78,47 @@ impl<W: Write + Seek> Encryptor<W> {
         let key_entry = outer.add_stored(KEY_ENTRY, &wrapped).map_err(SealError::Write)?;
         let mut body = outer.begin_stored(BODY_ENTRY).map_err(SealError::Write)?;
         body.write_all(&iv).map_err(SealError::Write)?;
-        let inner = ZipWriter::new(CbcWriter::new(&data_key, &iv, body));
-        Ok(Self { inner, tree: Tree::default(), key_entry, recipient: recipient.key_id() })
+        let body = Body::Cbc(Box::new(CbcWriter::new(&data_key, &iv, body)));
+        Ok(Self::with(body, Some(key_entry), recipient.key_id()))
+    }
+
+    /// The layout that the recipients' keys ask for: one RSA key, or up to 32 of age. `out` must be where the archive
+    /// starts. With age, the keys are drawn by the library from the system's randomness, not from `rng`.
+    pub fn to_recipients(recipients: &[Recipient], rng: &mut impl CryptoRng, out: W) -> Result<Self, SealError> {
+        match recipients {
+            [] => Err(SealError::Recipients("there is no recipient")),
+            [Recipient::Rsa(key)] => Self::new(key, rng, out),
+            several => Self::age(several, out),
+        }
+    }
+
+    #[cfg(feature = "age")]
+    fn age(recipients: &[Recipient], out: W) -> Result<Self, SealError> {
+        let keys: Vec<_> = recipients
+            .iter()
+            .filter_map(|recipient| match recipient {
+                Recipient::Age(key) => Some(key),
+                Recipient::Rsa(_) => None,
+            })
+            .collect();
+        if keys.len() < recipients.len() {
+            return Err(SealError::Recipients("an RSA key is an archive's only recipient"));
+        }
+        if keys.len() > crate::MAX_RECIPIENTS {
+            return Err(SealError::Recipients("there are more than 32 recipients"));
+        }
+        let body = ZipWriter::new(out).begin_stored(crate::AGE_ENTRY).map_err(SealError::Write)?;
+        let body = crate::age_key::writer(&keys, body)?.map_err(SealError::Write)?;
+        Ok(Self::with(Body::Age(Box::new(body)), None, keys.first().map_or([0; 32], |key| key.key_id())))
+    }
+
+    #[cfg(not(feature = "age"))]
+    fn age(_: &[Recipient], _: W) -> Result<Self, SealError> {
+        Err(SealError::Recipients("an RSA key is an archive's only recipient"))
+    }
+
+    fn with(body: Body<W>, key_entry: Option<EntryDigest>, recipient: [u8; 32]) -> Self {
+        Self { inner: ZipWriter::new(body), tree: Tree::default(), key_entry, recipient }
     }
 
     /// Adds a file of any size. Files in the same order give the same plaintext bytes.
@@ -89,9 +133,9 @@ impl<W: Write + Seek> Encryptor<W> {
 
     /// Ends the body, asks `receipt` for the receipt's bytes (1 to 65,536), writes them as `receipt.json` and ends the file.
     pub fn finish(self, receipt: impl FnOnce(&Sealed) -> Vec<u8>) -> Result<W, SealError> {
-        let body = self.inner.finish().and_then(CbcWriter::finish).map_err(SealError::Write)?;
+        let body = self.inner.finish().and_then(Body::finish).map_err(SealError::Write)?;
         let (mut outer, body_entry) = body.finish().map_err(SealError::Write)?;
-        let entries = vec![self.key_entry, body_entry];
+        let entries = self.key_entry.into_iter().chain([body_entry]).collect();
         let sealed = Sealed { entries, tree: self.tree.hash(), recipient: self.recipient };
         let receipt = receipt(&sealed);
         if receipt.is_empty() || receipt.len() > MAX_RECEIPT_SIZE {
@@ -99,6 +143,42 @@ impl<W: Write + Seek> Encryptor<W> {
         }
         outer.add_stored(RECEIPT_ENTRY, &receipt).map_err(SealError::Write)?;
         outer.finish().map_err(SealError::Write)
+    }
+}
+
+/// The cipher between the inner zip and the outer one.
+enum Body<W: Write> {
+    Cbc(Box<CbcWriter<StoredEntry<W>>>),
+    #[cfg(feature = "age")]
+    Age(Box<crate::age_key::AgeWriter<StoredEntry<W>>>),
+}
+
+impl<W: Write> Body<W> {
+    fn finish(self) -> io::Result<StoredEntry<W>> {
+        match self {
+            Self::Cbc(body) => body.finish(),
+            #[cfg(feature = "age")]
+            Self::Age(body) => body.finish(),
+        }
+    }
+}
+
+impl<W: Write> Write for Body<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Cbc(body) => body.write(bytes),
+            #[cfg(feature = "age")]
+            Self::Age(body) => body.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Cbc(body) => body.flush(),
+            // A flush of age's writer would end a chunk; nothing needs it.
+            #[cfg(feature = "age")]
+            Self::Age(_) => Ok(()),
+        }
     }
 }
 

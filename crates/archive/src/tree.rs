@@ -44,7 +44,11 @@ pub enum TreeError {
 
 /// The listing of a result, in order of path bytes.
 #[derive(Debug, Clone, Default)]
-pub struct Tree(BTreeMap<String, Node>);
+pub struct Tree {
+    nodes: BTreeMap<String, Node>,
+    /// Bytes of all paths: those of implied folders are not bounded by what the zip holds.
+    bytes: usize,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Node {
@@ -67,7 +71,7 @@ impl Tree {
 
     /// Adds a folder, empty or not, by its path without a final `/`.
     pub fn add_directory(&mut self, path: &str) -> Result<(), TreeError> {
-        if self.0.get(path) != Some(&Node::Implied) {
+        if self.nodes.get(path) != Some(&Node::Implied) {
             self.check_new(path)?;
         }
         self.insert(path, Node::Folder);
@@ -77,7 +81,7 @@ impl Tree {
     /// SHA-256 over the heading and one line per file and folder (A20, A21).
     pub fn hash(&self) -> TreeHash {
         let mut sha256 = Sha256::new_with_prefix(HEADING);
-        for (path, node) in &self.0 {
+        for (path, node) in &self.nodes {
             let line = match node {
                 Node::Implied | Node::Folder => format!("d {path}\n"),
                 Node::File { size, sha256 } => format!("f {} {size} {path}\n", hex(sha256)),
@@ -90,21 +94,26 @@ impl Tree {
     /// Refuses a malformed path, one that is taken, one below a file, and one too many.
     pub(crate) fn check_new(&self, path: &str) -> Result<(), TreeError> {
         name::check(path)?;
-        let below_file = parents(path).any(|parent| matches!(self.0.get(parent), Some(Node::File { .. })));
-        if below_file || self.0.contains_key(path) {
+        let below_file = parents(path).any(|parent| matches!(self.nodes.get(parent), Some(Node::File { .. })));
+        if below_file || self.nodes.contains_key(path) {
             return Err(TreeError::Duplicate(name::shorten(path)));
         }
-        let new = parents(path).filter(|parent| !self.0.contains_key(*parent)).count() + 1;
-        if self.0.len() + new > crate::MAX_FILES { Err(TreeError::TooMany) } else { Ok(()) }
+        let new = parents(path).filter(|parent| !self.nodes.contains_key(*parent));
+        let (count, bytes) = new.fold((1, path.len()), |(count, bytes), parent| (count + 1, bytes + parent.len()));
+        let full = self.nodes.len() + count > crate::MAX_FILES || self.bytes + bytes > crate::MAX_DIRECTORY;
+        if full { Err(TreeError::TooMany) } else { Ok(()) }
     }
 
     fn insert(&mut self, path: &str, node: Node) {
         for parent in parents(path) {
-            if !self.0.contains_key(parent) {
-                self.0.insert(parent.to_owned(), Node::Implied);
+            if !self.nodes.contains_key(parent) {
+                self.bytes += parent.len();
+                self.nodes.insert(parent.to_owned(), Node::Implied);
             }
         }
-        self.0.insert(path.to_owned(), node);
+        if self.nodes.insert(path.to_owned(), node).is_none() {
+            self.bytes += path.len();
+        }
     }
 }
 
@@ -113,7 +122,7 @@ fn parents(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(end, _)| &path[..end])
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");

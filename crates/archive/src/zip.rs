@@ -2,14 +2,22 @@
 //! Strict where a general reader is lenient: one meaning per archive, or an error (A10).
 //! No encryption, comments, splitting, or any compression but deflate.
 
+#[cfg(feature = "open")]
 mod directory;
+#[cfg(feature = "open")]
+mod field;
+#[cfg(feature = "open")]
+mod local;
+#[cfg(feature = "open")]
 mod read;
 mod record;
+#[cfg(feature = "open")]
+mod stream;
 mod write;
 
-pub(crate) use directory::Entry;
-pub(crate) use read::ZipReader;
 pub(crate) use write::{StoredEntry, ZipWriter};
+#[cfg(feature = "open")]
+pub(crate) use {directory::Entry, read::ZipReader, stream::ZipStream};
 
 use crate::name::NameError;
 use std::io;
@@ -21,10 +29,14 @@ const END_SIGNATURE: u32 = 0x0605_4b50;
 const END64_SIGNATURE: u32 = 0x0606_4b50;
 const LOCATOR64_SIGNATURE: u32 = 0x0706_4b50;
 
+#[cfg(feature = "open")]
 const LOCAL_SIZE: usize = 30;
+#[cfg(feature = "open")]
 const CENTRAL_SIZE: usize = 46;
+#[cfg(feature = "open")]
 const END_SIZE: usize = 22;
 const END64_SIZE: usize = 56;
+#[cfg(feature = "open")]
 const LOCATOR64_SIZE: usize = 20;
 
 /// Header id of the zip64 extra field (4.5.3).
@@ -36,6 +48,7 @@ const FLAG_DESCRIPTOR: u16 = 1 << 3;
 /// Name in UTF-8 (4.4.4 bit 11).
 const FLAG_UTF8: u16 = 1 << 11;
 /// Flags a reader takes: deflate's speed hints (1, 2), descriptor, UTF-8.
+#[cfg(feature = "open")]
 const FLAGS_KNOWN: u16 = 0b110 | FLAG_DESCRIPTOR | FLAG_UTF8;
 /// "See the zip64 field".
 const IN_ZIP64: u32 = u32::MAX;

@@ -1,11 +1,11 @@
 //! Reads a zip file's directory. The directory and the entries' own headers must say the same, and the entries must fill
 //! the file without gap or overlap: there is then only one way to read it (A10).
 
-use super::record::{Fields, widen};
+use super::field::{Fields, widen};
+use super::local::{Descriptor, Local};
 use super::{
-    CENTRAL_SIGNATURE, CENTRAL_SIZE, DEFLATED, DESCRIPTOR_SIGNATURE, END_SIGNATURE, END_SIZE, END64_SIGNATURE,
-    END64_SIZE, FLAG_DESCRIPTOR, FLAGS_KNOWN, IN_ZIP64, LOCAL_SIGNATURE, LOCAL_SIZE, LOCATOR64_SIGNATURE,
-    LOCATOR64_SIZE, STORED, ZipError,
+    CENTRAL_SIGNATURE, CENTRAL_SIZE, DEFLATED, END_SIGNATURE, END_SIZE, END64_SIGNATURE, END64_SIZE, FLAGS_KNOWN,
+    IN_ZIP64, LOCAL_SIGNATURE, LOCATOR64_SIGNATURE, LOCATOR64_SIZE, STORED, ZipError,
 };
 use crate::name;
 use std::collections::HashSet;
@@ -18,13 +18,17 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Uncompressed size, bytes.
     pub(crate) size: u64,
-    flags: u16,
+    pub(super) flags: u16,
     pub(super) method: u16,
-    time_and_date: u32,
+    /// Time in the lower half, date in the upper, as DOS has them (4.4.6).
+    pub(crate) time_and_date: u32,
     pub(super) crc: u32,
-    pub(super) packed: u64,
+    /// Compressed size, bytes.
+    pub(crate) packed: u64,
+    /// External attributes: Unix' mode in the upper half (4.4.15).
+    pub(super) attributes: u32,
     /// Offset of the local header.
-    offset: u64,
+    pub(super) offset: u64,
     /// Offset of the data.
     pub(super) start: u64,
 }
@@ -33,13 +37,31 @@ impl Entry {
     pub(crate) fn is_directory(&self) -> bool {
         self.name.ends_with('/')
     }
+
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whether the attributes say a regular file or a folder, as the name does, or nothing at all.
+    fn is_ordinary(&self) -> bool {
+        match self.attributes >> 28 {
+            0 => true,
+            UNIX_FOLDER => self.is_directory(),
+            UNIX_FILE => !self.is_directory(),
+            _ => false,
+        }
+    }
 }
 
+/// File types in the upper four bits of a Unix mode.
+const UNIX_FILE: u32 = 0o10;
+const UNIX_FOLDER: u32 = 0o04;
+
 /// Where the central directory is.
-struct Directory {
-    offset: u64,
-    size: u64,
-    count: u64,
+pub(super) struct Directory {
+    pub(super) offset: u64,
+    pub(super) size: u64,
+    pub(super) count: u64,
 }
 
 /// Reads and checks the directory and every entry's header; the entries in the order of their bytes.
@@ -67,7 +89,7 @@ pub(super) fn read(input: &mut (impl Read + Seek)) -> Result<Vec<Entry>, ZipErro
 }
 
 /// Reads the end record, which must be the file's last 22 bytes, and its zip64 form where it points there.
-fn find_directory(input: &mut (impl Read + Seek)) -> Result<Directory, ZipError> {
+pub(super) fn find_directory(input: &mut (impl Read + Seek)) -> Result<Directory, ZipError> {
     let length = input.seek(SeekFrom::End(0))?;
     let at = length.checked_sub(END_SIZE as u64).ok_or(damaged("no end record, the file is too short", 0))?;
     let bytes: [u8; END_SIZE] = read_at(input, at)?;
@@ -138,7 +160,7 @@ fn read_directory(input: &mut (impl Read + Seek), directory: &Directory) -> Resu
 }
 
 /// Reads one central header (4.3.12) found at offset `at`.
-fn read_central(fields: &mut Fields<'_>, at: u64) -> Result<Entry, ZipError> {
+pub(super) fn read_central(fields: &mut Fields<'_>, at: u64) -> Result<Entry, ZipError> {
     let cut = || damaged("a cut or malformed central header", at);
     let mut fixed = Fields(fields.take(CENTRAL_SIZE).ok_or_else(cut)?);
     if fixed.u32() != CENTRAL_SIGNATURE {
@@ -148,7 +170,7 @@ fn read_central(fields: &mut Fields<'_>, at: u64) -> Result<Entry, ZipError> {
     let (flags, method, time_and_date, crc) = (fixed.u16(), fixed.u16(), fixed.u32(), fixed.u32());
     let (packed, size) = (fixed.u32(), fixed.u32());
     let (name_size, extra_size, comment_size, disk) = (fixed.u16(), fixed.u16(), fixed.u16(), fixed.u16());
-    let (_internal, _external, offset) = (fixed.u16(), fixed.u32(), fixed.u32());
+    let (_internal, attributes, offset) = (fixed.u16(), fixed.u32(), fixed.u32());
     let name = fields.take(name_size.into()).ok_or_else(cut)?;
     let extra = fields.take(extra_size.into()).ok_or_else(cut)?;
     let [size, packed, offset] = widen(extra, [size, packed, offset]).ok_or_else(cut)?;
@@ -157,18 +179,22 @@ fn read_central(fields: &mut Fields<'_>, at: u64) -> Result<Entry, ZipError> {
     }
     let name = std::str::from_utf8(name).map_err(|_| damaged("an entry's name that is not UTF-8", at))?;
     name::check(name.strip_suffix('/').unwrap_or(name))?;
-    let entry = Entry { name: name.to_owned(), size, flags, method, time_and_date, crc, packed, offset, start: 0 };
+    let name = name.to_owned();
+    let entry = Entry { name, size, flags, method, time_and_date, crc, packed, attributes, offset, start: 0 };
     check_supported(&entry)?;
     Ok(entry)
 }
 
-fn check_supported(entry: &Entry) -> Result<(), ZipError> {
+pub(super) fn check_supported(entry: &Entry) -> Result<(), ZipError> {
     let unsupported = |what| Err(ZipError::Unsupported { name: name::shorten(&entry.name), what });
     if entry.flags & 1 != 0 {
         return unsupported("zip's own encryption");
     }
     if entry.flags & !FLAGS_KNOWN != 0 {
         return unsupported("an unknown flag");
+    }
+    if !entry.is_ordinary() {
+        return unsupported("a link, a device or another special file");
     }
     match entry.method {
         STORED if entry.packed != entry.size => unsupported("no compression, yet two different sizes"),
@@ -181,60 +207,47 @@ fn check_supported(entry: &Entry) -> Result<(), ZipError> {
 /// Checks an entry's own header and descriptor, sets `start`, and returns the offset of the entry's end.
 fn read_local(input: &mut (impl Read + Seek), entry: &mut Entry) -> Result<u64, ZipError> {
     let cut = || damaged("a cut or malformed entry header", entry.offset);
-    let bytes: [u8; LOCAL_SIZE] = read_at(input, entry.offset)?;
-    let mut fixed = Fields(&bytes);
-    if fixed.u32() != LOCAL_SIGNATURE {
+    if u32::from_le_bytes(read_at(input, entry.offset)?) != LOCAL_SIGNATURE {
         return Err(cut());
     }
-    let _version = fixed.u16();
-    let (flags, method, time_and_date, crc) = (fixed.u16(), fixed.u16(), fixed.u32(), fixed.u32());
-    let (packed, size) = (fixed.u32(), fixed.u32());
-    let (name_size, extra_size) = (usize::from(fixed.u16()), usize::from(fixed.u16()));
-    // At most 2 × 64 KiB by the fields' width.
-    let mut rest = vec![0; name_size + extra_size];
-    input.read_exact(&mut rest).map_err(|error| at_end(error, entry.offset))?;
-    let (name, extra) = rest.split_at(name_size);
-    if name != entry.name.as_bytes() {
-        return Err(damaged("an entry whose name is not the directory's", entry.offset));
+    let local = Local::read(input, entry.offset)?;
+    check_local(&local, entry)?;
+    let start = entry.offset + local.length;
+    let end = start.checked_add(entry.packed).ok_or_else(cut)?;
+    entry.start = start;
+    if !local.has_descriptor() {
+        return Ok(end);
     }
-    let zip64 = packed == IN_ZIP64 || size == IN_ZIP64;
-    let [size, packed, _] = widen(extra, [size, packed, 0]).ok_or_else(cut)?;
-    same(entry, "flags", flags.into(), entry.flags.into())?;
-    same(entry, "method", method.into(), entry.method.into())?;
-    same(entry, "time", time_and_date.into(), entry.time_and_date.into())?;
-    let behind = flags & FLAG_DESCRIPTOR != 0;
-    for (field, local, central) in [
-        ("CRC-32", crc.into(), entry.crc.into()),
-        ("compressed size", packed, entry.packed),
-        ("size", size, entry.size),
-    ] {
-        // With a descriptor the header says 0, or already the truth.
-        if !(behind && local == 0) {
-            same(entry, field, local, central)?;
-        }
-    }
-    entry.start = entry.offset + (LOCAL_SIZE + name_size + extra_size) as u64;
-    let end = entry.start.checked_add(entry.packed).ok_or_else(cut)?;
-    if behind { read_descriptor(input, entry, end, zip64) } else { Ok(end) }
+    input.seek(SeekFrom::Start(end))?;
+    let descriptor = Descriptor::read(input, end, local.zip64)?;
+    check_descriptor(&descriptor, entry)?;
+    Ok(end + descriptor.length)
 }
 
-/// Checks the data descriptor (4.3.9) at `at`, with its signature or without, and returns its end.
-fn read_descriptor(input: &mut (impl Read + Seek), entry: &Entry, at: u64, zip64: bool) -> Result<u64, ZipError> {
-    let signature = u32::from_le_bytes(read_at(input, at)?) == DESCRIPTOR_SIGNATURE;
-    let at = if signature { at + 4 } else { at };
-    let (crc, packed, size, end) = if zip64 {
-        let bytes: [u8; 20] = read_at(input, at)?;
-        let mut fields = Fields(&bytes);
-        (fields.u32(), fields.u64(), fields.u64(), at + 20)
-    } else {
-        let bytes: [u8; 12] = read_at(input, at)?;
-        let mut fields = Fields(&bytes);
-        (fields.u32(), fields.u32().into(), fields.u32().into(), at + 12)
-    };
-    same(entry, "CRC-32", crc.into(), entry.crc.into())?;
-    same(entry, "compressed size", packed, entry.packed)?;
-    same(entry, "size", size, entry.size)?;
-    Ok(end)
+fn check_local(local: &Local, entry: &Entry) -> Result<(), ZipError> {
+    if local.name != entry.name.as_bytes() {
+        return Err(damaged("an entry whose name is not the directory's", entry.offset));
+    }
+    same(entry, "flags", local.flags.into(), entry.flags.into())?;
+    same(entry, "method", local.method.into(), entry.method.into())?;
+    same(entry, "time", local.time_and_date.into(), entry.time_and_date.into())?;
+    for (field, local_value, central) in [
+        ("CRC-32", local.crc.into(), entry.crc.into()),
+        ("compressed size", local.packed, entry.packed),
+        ("size", local.size, entry.size),
+    ] {
+        // With a descriptor the header says 0, or already the truth.
+        if !(local.has_descriptor() && local_value == 0) {
+            same(entry, field, local_value, central)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_descriptor(descriptor: &Descriptor, entry: &Entry) -> Result<(), ZipError> {
+    same(entry, "CRC-32", descriptor.crc.into(), entry.crc.into())?;
+    same(entry, "compressed size", descriptor.packed, entry.packed)?;
+    same(entry, "size", descriptor.size, entry.size)
 }
 
 fn same(entry: &Entry, field: &'static str, local: u64, central: u64) -> Result<(), ZipError> {
@@ -262,22 +275,23 @@ fn read_at<const N: usize>(input: &mut (impl Read + Seek), at: u64) -> Result<[u
 }
 
 /// A read that met the file's end is the file's fault, not the reader's.
-fn at_end(error: io::Error, at: u64) -> ZipError {
+pub(super) fn at_end(error: io::Error, at: u64) -> ZipError {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged("the file's end inside a record", at),
         _ => ZipError::Io(error),
     }
 }
 
-fn damaged(what: &'static str, at: u64) -> ZipError {
+pub(super) fn damaged(what: &'static str, at: u64) -> ZipError {
     ZipError::Damaged { what, at }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::record::{Header, MODE_FILE, end_records};
+    use super::super::stream::Tail;
     use super::{Fields, find_directory, read_central, read_local};
-    use std::io::{self, Cursor, Read, Seek, SeekFrom};
+    use std::io::Cursor;
 
     const GIB: u64 = 1 << 30;
 
@@ -305,38 +319,11 @@ mod tests {
         assert_eq!(end, entry.start + 5 * GIB);
     }
 
-    /// A file of which only the last bytes exist.
-    struct Tail {
-        position: u64,
-        start: u64,
-        bytes: Vec<u8>,
-    }
-
-    impl Read for Tail {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            let at = usize::try_from(self.position - self.start).unwrap();
-            let count = (&self.bytes[at..]).read(buffer)?;
-            self.position += count as u64;
-            Ok(count)
-        }
-    }
-
-    impl Seek for Tail {
-        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-            self.position = match to {
-                SeekFrom::Start(at) => at,
-                SeekFrom::End(back) => (self.start + self.bytes.len() as u64).checked_add_signed(back).unwrap(),
-                SeekFrom::Current(by) => self.position.checked_add_signed(by).unwrap(),
-            };
-            Ok(self.position)
-        }
-    }
-
     #[test]
     fn a_directory_beyond_4_gib_is_found() {
         for (count, offset, size) in [(1, 5 * GIB, 100), (70_000, 3, 100), (65_535, 3, 100), (1, 3, 100)] {
             let bytes = [vec![0; 100], end_records(count, offset, size)].concat();
-            let found = find_directory(&mut Tail { position: 0, start: offset, bytes }).unwrap();
+            let found = find_directory(&mut Tail::new(offset, &bytes)).unwrap();
             assert_eq!((found.count, found.offset, found.size), (count, offset, size));
         }
     }

@@ -1,10 +1,13 @@
 //! Reads the content of a zip file's entries, and holds it to the size and CRC-32 that the directory declares.
 
 use super::directory::{self, Entry};
+use super::record::{Header, MODE_FILE, end_records};
 use super::{STORED, ZipError};
 use crate::name;
-use flate2::read::DeflateDecoder;
-use std::io::{self, Read, Seek, SeekFrom};
+use flate2::bufread::DeflateDecoder;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
+
+const BUFFER: usize = 32 * 1024;
 
 /// An open zip file.
 pub(crate) struct ZipReader<R> {
@@ -28,59 +31,130 @@ impl<R: Read + Seek> ZipReader<R> {
         self.entries.iter().find(|entry| entry.name == name)
     }
 
+    /// The whole file.
+    pub(crate) fn input(&mut self) -> &mut R {
+        &mut self.input
+    }
+
     /// The entry's uncompressed bytes; a wrong size or CRC-32 is an error at their end.
-    pub(crate) fn content(&mut self, entry: &Entry) -> io::Result<impl Read + use<'_, R>> {
+    pub(crate) fn content(&mut self, entry: &Entry) -> io::Result<Content<BufReader<&mut R>>> {
         self.input.seek(SeekFrom::Start(entry.start))?;
-        let packed = (&mut self.input).take(entry.packed);
-        let bytes: Box<dyn Read + '_> = match entry.method {
-            STORED => Box::new(packed),
-            _ => Box::new(DeflateDecoder::new(packed)),
-        };
-        Ok(Content {
-            bytes,
-            crc: flate2::Crc::new(),
-            read: 0,
-            name: entry.name.clone(),
-            size: entry.size,
-            declared_crc: entry.crc,
-        })
+        Ok(Content::new(BufReader::with_capacity(BUFFER, &mut self.input), entry, true))
+    }
+
+    /// The offset of the first byte that our writer would not have written, headers and directory included, were these
+    /// its entries; `None` if there is none. `streamed` names the entry whose size was not known in front.
+    pub(crate) fn first_foreign_byte(&mut self, streamed: &str) -> io::Result<Option<u64>> {
+        let mut central = Vec::new();
+        let mut end = 0;
+        for entry in &self.entries {
+            let header = Header {
+                name: &entry.name,
+                flags: 0,
+                method: STORED,
+                crc: entry.crc,
+                packed: entry.size,
+                size: entry.size,
+                offset: end,
+                mode: MODE_FILE,
+            };
+            let local = header.local(entry.name == streamed);
+            if let Some(at) = first_difference(&mut self.input, end, &local)? {
+                return Ok(Some(at));
+            }
+            end += local.len() as u64 + entry.size;
+            central.extend(header.central());
+        }
+        let records = end_records(self.entries.len() as u64, end, central.len() as u64);
+        central.extend(records);
+        if let Some(at) = first_difference(&mut self.input, end, &central)? {
+            return Ok(Some(at));
+        }
+        let length = self.input.seek(SeekFrom::End(0))?;
+        end += central.len() as u64;
+        Ok((length != end).then_some(end))
     }
 }
 
+/// Where the bytes from `at` on first differ from those expected.
+fn first_difference(input: &mut (impl Read + Seek), at: u64, expected: &[u8]) -> io::Result<Option<u64>> {
+    input.seek(SeekFrom::Start(at))?;
+    let mut found = Vec::with_capacity(expected.len());
+    input.take(expected.len() as u64).read_to_end(&mut found)?;
+    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
+    Ok((same < expected.len()).then_some(at + same as u64))
+}
+
 /// Content being read, with what it must amount to.
-struct Content<'a> {
-    bytes: Box<dyn Read + 'a>,
+pub(crate) struct Content<R> {
+    bytes: Bytes<R>,
     crc: flate2::Crc,
     read: u64,
     name: String,
-    size: u64,
-    declared_crc: u32,
+    /// Size, CRC-32 and compressed size, where they stand in front.
+    declared: Option<(u64, u32)>,
 }
 
-impl Read for Content<'_> {
+enum Bytes<R> {
+    Stored(Take<R>),
+    Deflated(DeflateDecoder<Take<R>>),
+}
+
+impl<R: BufRead> Content<R> {
+    /// Content that starts where `input` stands. Unless `declared`, the entry's sizes and CRC-32 are not known yet.
+    pub(super) fn new(input: R, entry: &Entry, declared: bool) -> Self {
+        let packed =
+            input.take(if declared || entry.packed > 0 || entry.method == STORED { entry.packed } else { u64::MAX });
+        let bytes = match entry.method {
+            STORED => Bytes::Stored(packed),
+            _ => Bytes::Deflated(DeflateDecoder::new(packed)),
+        };
+        let declared = declared.then_some((entry.size, entry.crc));
+        Self { bytes, crc: flate2::Crc::new(), read: 0, name: entry.name.clone(), declared }
+    }
+
+    /// CRC-32 and size of what was read.
+    pub(crate) fn measured(&self) -> (u32, u64) {
+        (self.crc.sum(), self.read)
+    }
+
+    fn check_end(&self) -> io::Result<()> {
+        let Some((size, crc)) = self.declared else { return Ok(()) };
+        if self.read != size {
+            return Err(self.wrong("size", self.read, size));
+        }
+        if self.crc.sum() != crc {
+            return Err(self.wrong("CRC-32", self.crc.sum().into(), crc.into()));
+        }
+        match &self.bytes {
+            Bytes::Deflated(decoder) if decoder.get_ref().limit() > 0 => {
+                Err(self.wrong("bytes behind the compressed data", decoder.get_ref().limit(), 0))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong(&self, field: &'static str, found: u64, declared: u64) -> io::Error {
+        let name = name::shorten(&self.name);
+        io::Error::new(io::ErrorKind::InvalidData, ZipError::Content { name, field, found, declared })
+    }
+}
+
+impl<R: BufRead> Read for Content<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = self.bytes.read(buffer)?;
+        let count = match &mut self.bytes {
+            Bytes::Stored(bytes) => bytes.read(buffer)?,
+            Bytes::Deflated(bytes) => bytes.read(buffer)?,
+        };
         self.crc.update(&buffer[..count]);
         self.read += count as u64;
-        if self.read > self.size {
-            return Err(self.wrong("size so far", self.read, self.size));
+        match self.declared {
+            Some((size, _)) if self.read > size => Err(self.wrong("size so far", self.read, size)),
+            _ if count == 0 => self.check_end().map(|()| 0),
+            _ => Ok(count),
         }
-        if count == 0 && self.read != self.size {
-            return Err(self.wrong("size", self.read, self.size));
-        }
-        if count == 0 && self.crc.sum() != self.declared_crc {
-            return Err(self.wrong("CRC-32", self.crc.sum().into(), self.declared_crc.into()));
-        }
-        Ok(count)
-    }
-}
-
-impl Content<'_> {
-    fn wrong(&self, field: &'static str, found: u64, declared: u64) -> io::Error {
-        let name = name::shorten(&self.name);
-        io::Error::new(io::ErrorKind::InvalidData, ZipError::Content { name, field, found, declared })
     }
 }

@@ -31,11 +31,20 @@ fn a1_every_layout_is_told_apart_and_decrypts_to_the_same_bytes() {
 
 #[test]
 fn a7_any_other_key_gets_the_one_error_of_decryption() {
-    let others = [private_key(vector!("other2048.pem")), PrivateKey::generate(3072).unwrap()];
-    for (layout, bytes, _) in layouts() {
-        for other in &others {
-            assert!(matches!(decrypt(bytes, other), Err(OpenError::Decrypt)), "layout {layout}");
-        }
+    let others = [private_key(vector!("other2048.pem")), PrivateKey::generate(4096).unwrap()];
+    for (layout, bytes, key) in layouts() {
+        let other = others.iter().find(|other| other.bits() == key.bits()).unwrap();
+        assert!(matches!(decrypt(bytes, other), Err(OpenError::Decrypt)), "layout {layout}");
+    }
+}
+
+#[test]
+fn a_key_of_another_size_is_told_which_key_the_archive_wants() {
+    let small = PrivateKey::generate(3072).unwrap();
+    for (layout, bytes, key) in layouts() {
+        let error = decrypt(bytes, &small).unwrap_err().to_string();
+        let wanted = format!("archive: it is encrypted to RSA-{}; the key at hand is RSA-3072", key.bits());
+        assert_eq!(error, wanted, "layout {layout}");
     }
 }
 

@@ -1,0 +1,62 @@
+//! A private key under a passphrase: PBES2 (RFC 8018 6.2) around PKCS#8 (RFC 5958 3), as OpenSSL has it (A25).
+//! The costs that a file asks for are bounded before they are paid.
+
+use crate::KeyError;
+use pkcs8::EncryptedPrivateKeyInfo;
+use pkcs8::der::{Decode, Encode};
+use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
+use pkcs8::pkcs5::{EncryptionScheme, scrypt};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+/// scrypt as we ask for it: N = 2^14, r = 8, p = 5. 16 MiB of memory: OpenSSL refuses more than 32 MiB unless told.
+const LOG_N: u8 = 14;
+const R: u32 = 8;
+const P: u32 = 5;
+/// Most rounds of PBKDF2 in a file: some seconds.
+const MAX_ROUNDS: u32 = 10_000_000;
+/// Most memory of scrypt in a file, bytes; and most passes over it.
+const MAX_SCRYPT_MEMORY: u64 = 32 * 1024 * 1024;
+const MAX_SCRYPT_PASSES: u16 = 16;
+
+/// The PKCS#8 inside an `EncryptedPrivateKeyInfo`.
+pub(crate) fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let info = EncryptedPrivateKeyInfo::from_der(der)
+        .map_err(|_| KeyError::Encryption("something else than PBES2 with PBKDF2 or scrypt, and AES"))?;
+    let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {
+        return Err(KeyError::Encryption("PBES1, which is too weak to be read"));
+    };
+    check_cost(&parameters.kdf)?;
+    // A wrong passphrase shows in the padding, or in what is inside then.
+    parameters.decrypt(passphrase, info.encrypted_data).map(Zeroizing::new).map_err(|_| KeyError::WrongPassphrase)
+}
+
+/// An `EncryptedPrivateKeyInfo` around a PKCS#8.
+pub(crate) fn encrypt(pkcs8: &[u8], passphrase: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, KeyError> {
+    let failed = || KeyError::Library("encrypt a private key");
+    let (mut salt, mut iv) = ([0; 16], [0; 16]);
+    rng.fill_bytes(&mut salt);
+    rng.fill_bytes(&mut iv);
+    let cost = scrypt::Params::new(LOG_N, R, P, 32).map_err(|_| failed())?;
+    let parameters = Parameters::scrypt_aes256cbc(cost, &salt, &iv).map_err(|_| failed())?;
+    let encrypted_data = &parameters.encrypt(passphrase, pkcs8).map_err(|_| failed())?;
+    let info = EncryptedPrivateKeyInfo { encryption_algorithm: parameters.into(), encrypted_data };
+    info.to_der().map_err(|_| failed())
+}
+
+fn check_cost(kdf: &Kdf<'_>) -> Result<(), KeyError> {
+    let bounded = match kdf {
+        Kdf::Pbkdf2(cost) => cost.iteration_count <= MAX_ROUNDS,
+        Kdf::Scrypt(cost) => {
+            let memory = u64::from(cost.block_size).saturating_mul(128).saturating_mul(cost.cost_parameter);
+            memory <= MAX_SCRYPT_MEMORY && cost.parallelization <= MAX_SCRYPT_PASSES
+        }
+        _ => false,
+    };
+    if bounded {
+        return Ok(());
+    }
+    Err(KeyError::Encryption(
+        "a cost beyond the limits: 10,000,000 rounds of PBKDF2, or 32 MiB and 16 passes of scrypt",
+    ))
+}

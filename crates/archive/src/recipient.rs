@@ -1,0 +1,163 @@
+//! To whom an archive is encrypted, and who opens it: RSA or age. The text of the key decides, nothing else does.
+
+use crate::key::{KeyError, PublicKey};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use std::fmt;
+
+/// A public key that an archive can be encrypted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recipient {
+    /// Layout C; alone.
+    Rsa(PublicKey),
+    /// An age file; several at once.
+    #[cfg(feature = "age")]
+    Age(crate::AgeRecipient),
+}
+
+impl Recipient {
+    /// Reads the value kept by the SMS for `iexec-result-encryption-public-key`: a PEM text or an `age1…` key, either
+    /// plain or in base64 (A5).
+    pub fn from_sms_value(value: &str) -> Result<Self, KeyError> {
+        let value = value.trim();
+        if is_age(value) {
+            return Self::from_age(value);
+        }
+        match STANDARD.decode(value).ok().and_then(|text| String::from_utf8(text).ok()) {
+            Some(text) if is_age(text.trim()) => Self::from_age(text.trim()),
+            _ => PublicKey::from_sms_value(value).map(Self::Rsa),
+        }
+    }
+
+    /// The value to push to the SMS (A5).
+    pub fn to_sms_value(&self) -> String {
+        match self {
+            Self::Rsa(key) => key.to_sms_value(),
+            #[cfg(feature = "age")]
+            Self::Age(key) => key.to_string(),
+        }
+    }
+
+    /// SHA-256 of the key: of its `SubjectPublicKeyInfo`, or of its `age1…` text.
+    pub fn key_id(&self) -> [u8; 32] {
+        match self {
+            Self::Rsa(key) => key.key_id(),
+            #[cfg(feature = "age")]
+            Self::Age(key) => key.key_id(),
+        }
+    }
+
+    #[cfg(feature = "age")]
+    fn from_age(text: &str) -> Result<Self, KeyError> {
+        text.parse().map(Self::Age)
+    }
+
+    #[cfg(not(feature = "age"))]
+    fn from_age(_: &str) -> Result<Self, KeyError> {
+        Err(KeyError::Age("this program was built without age"))
+    }
+}
+
+fn is_age(text: &str) -> bool {
+    text.starts_with("age1")
+}
+
+impl fmt::Display for Recipient {
+    /// `RSA-4096`, or the `age1…` key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rsa(key) => write!(f, "RSA-{}", key.bits()),
+            #[cfg(feature = "age")]
+            Self::Age(key) => key.fmt(f),
+        }
+    }
+}
+
+impl From<PublicKey> for Recipient {
+    fn from(key: PublicKey) -> Self {
+        Self::Rsa(key)
+    }
+}
+
+#[cfg(feature = "age")]
+impl From<crate::AgeRecipient> for Recipient {
+    fn from(key: crate::AgeRecipient) -> Self {
+        Self::Age(key)
+    }
+}
+
+/// A private key that opens archives.
+#[cfg(feature = "open")]
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Identity {
+    /// Layouts A, B and C.
+    Rsa(crate::PrivateKey),
+    /// Age files.
+    #[cfg(feature = "age")]
+    Age(crate::AgeIdentity),
+}
+
+#[cfg(feature = "open")]
+impl Identity {
+    /// Reads a key file: PEM, or age's. The passphrase is for an encrypted PEM alone.
+    pub fn from_text(text: &str, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
+        #[cfg(feature = "age")]
+        if text.lines().any(|line| line.trim_start().starts_with("AGE-SECRET-KEY-")) {
+            return crate::AgeIdentity::from_text(text).map(Self::Age);
+        }
+        match passphrase {
+            Some(passphrase) => crate::PrivateKey::from_encrypted_pem(text, passphrase).map(Self::Rsa),
+            None => crate::PrivateKey::from_pem(text).map(Self::Rsa),
+        }
+    }
+
+    /// The public half.
+    pub fn recipient(&self) -> Result<Recipient, KeyError> {
+        match self {
+            Self::Rsa(key) => key.public_key().map(Recipient::Rsa),
+            #[cfg(feature = "age")]
+            Self::Age(key) => Ok(Recipient::Age(key.recipient())),
+        }
+    }
+
+    #[cfg_attr(not(feature = "age"), expect(clippy::unnecessary_wraps, reason = "with age there are others"))]
+    pub(crate) fn rsa(&self) -> Option<&crate::PrivateKey> {
+        match self {
+            Self::Rsa(key) => Some(key),
+            #[cfg(feature = "age")]
+            Self::Age(_) => None,
+        }
+    }
+
+    #[cfg(feature = "age")]
+    pub(crate) fn age(&self) -> Option<&crate::AgeIdentity> {
+        match self {
+            Self::Rsa(_) => None,
+            Self::Age(key) => Some(key),
+        }
+    }
+
+    /// What kind of key this is, for an error's line: nothing secret.
+    pub(crate) fn kind(&self) -> String {
+        match self {
+            Self::Rsa(key) => format!("RSA-{}", key.bits()),
+            #[cfg(feature = "age")]
+            Self::Age(_) => "age X25519".to_owned(),
+        }
+    }
+}
+
+#[cfg(feature = "open")]
+impl From<crate::PrivateKey> for Identity {
+    fn from(key: crate::PrivateKey) -> Self {
+        Self::Rsa(key)
+    }
+}
+
+#[cfg(all(feature = "open", feature = "age"))]
+impl From<crate::AgeIdentity> for Identity {
+    fn from(key: crate::AgeIdentity) -> Self {
+        Self::Age(key)
+    }
+}
