@@ -41,7 +41,10 @@ pub(crate) struct Flags {
     /// How containers are run
     #[arg(long, value_enum, default_value_t = Engine::Runc)]
     engine: Engine,
-    /// Docker-compatible socket, as unix:///var/run/docker.sock
+    /// The OCI runtime's program; runc or crun of the path if absent
+    #[arg(long)]
+    runtime: Option<PathBuf>,
+    /// Docker-compatible socket, as `unix:///var/run/docker.sock`
     #[arg(long)]
     docker_socket: Option<String>,
     /// Key file of a simulated platform: local networks only
@@ -131,7 +134,7 @@ async fn config(flags: Flags) -> Result<iexec_worker::Config> {
         enclave: flags.enclave,
         simulated_platform: flags.simulated_platform,
         engine: match flags.engine {
-            Engine::Runc => iexec_worker::Engine::Runc { program: None },
+            Engine::Runc => iexec_worker::Engine::Runc { program: flags.runtime },
             Engine::Docker => iexec_worker::Engine::Docker { socket: flags.docker_socket },
         },
         limits: Limits {

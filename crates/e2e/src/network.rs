@@ -6,7 +6,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -26,7 +29,11 @@ pub struct Network {
 impl Network {
     /// Starts one with further `iexecd devnet` options on the data in `data`, and waits until it is ready.
     pub fn start(data: &Path, options: &[&str]) -> Result<Self> {
-        let mut child = Self::command(data, options)?.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("cannot start iexecd")?;
+        let mut child = Self::command(data, options)?
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot start iexecd")?;
         let log = Arc::new(Mutex::new(String::new()));
         let (ready, waiting) = std::sync::mpsc::channel();
         let stdout = child.stdout.take().context("iexecd has no output")?;
@@ -39,7 +46,11 @@ impl Network {
             if let Some(status) = network.child.try_wait()? {
                 bail!("the network ended with {status}:\n{}", network.log());
             }
-            ensure!(begun.elapsed() < Duration::from_secs(90), "the network is not ready after 90 s:\n{}", network.log());
+            ensure!(
+                begun.elapsed() < Duration::from_secs(90),
+                "the network is not ready after 90 s:\n{}",
+                network.log()
+            );
         }
         Ok(network)
     }
@@ -81,16 +92,33 @@ impl Network {
         ]
     }
 
+    /// Port of a service, as the screen shows it.
+    pub fn port(&self, service: &str) -> Result<u16> {
+        let log = self.log();
+        let line =
+            log.lines().find(|line| line.trim_start().starts_with(service)).with_context(|| format!("no {service}"))?;
+        line.rsplit(':').next().unwrap_or_default().parse().context("a malformed screen")
+    }
+
     /// Process id of a service.
     pub fn pid(&self, service: &str) -> Result<u32> {
         let file = self.data.join("run").join(format!("{service}.pid"));
-        fs::read_to_string(&file).with_context(|| format!("no {}", file.display()))?.trim().parse().context("a malformed pid file")
+        fs::read_to_string(&file)
+            .with_context(|| format!("no {}", file.display()))?
+            .trim()
+            .parse()
+            .context("a malformed pid file")
     }
 
     /// `kill -9` of a service; the network starts it again.
     pub fn kill(&self, service: &str) -> Result<()> {
+        self.signal(service, "-9")
+    }
+
+    /// Sends a service this signal (`-STOP`, `-CONT`, …).
+    pub fn signal(&self, service: &str, signal: &str) -> Result<()> {
         let pid = self.pid(service)?.to_string();
-        ensure!(Command::new("kill").args(["-9", &pid]).status()?.success(), "no process {pid} of {service}");
+        ensure!(Command::new("kill").args([signal, &pid]).status()?.success(), "no process {pid} of {service}");
         Ok(())
     }
 
@@ -127,7 +155,11 @@ impl Drop for Network {
     }
 }
 
-fn collect(stream: impl std::io::Read + Send + 'static, log: Arc<Mutex<String>>, ready: Option<std::sync::mpsc::Sender<()>>) {
+fn collect(
+    stream: impl std::io::Read + Send + 'static,
+    log: Arc<Mutex<String>>,
+    ready: Option<std::sync::mpsc::Sender<()>>,
+) {
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             if let Ok(mut log) = log.lock() {
@@ -142,10 +174,15 @@ fn collect(stream: impl std::io::Read + Send + 'static, log: Arc<Mutex<String>>,
     });
 }
 
-/// An offset at which the ports of all services are free.
+/// An offset at which the ports of all services are free. Offsets that differ by less than a hundred never meet.
 fn free_offset() -> Result<u16> {
-    let free = |offset: u16| [3000, 8545, 13000, 13100, 13200, 13300, 13400].iter().all(|port| TcpListener::bind(("127.0.0.1", port + offset)).is_ok());
-    let start = u16::try_from(std::process::id() % 200).unwrap_or_default() * 100;
-    let offsets = (0..200u16).map(|step| 1000 + (start + step * 100) % 20000);
-    offsets.into_iter().find(|offset| free(*offset)).context("no free ports")
+    static NEXT: AtomicU16 = AtomicU16::new(1);
+    let taken = |offset: u16| {
+        [3000, 8545, 13000, 13100, 13200, 13300, 13400]
+            .iter()
+            .any(|port| TcpListener::bind(("127.0.0.1", port + offset)).is_err())
+    };
+    let block = 1000 + u16::try_from(std::process::id() % 100).unwrap_or_default() * 100;
+    let offsets = std::iter::repeat_with(|| block + NEXT.fetch_add(1, Ordering::Relaxed) % 100);
+    offsets.take(100).find(|offset| !taken(*offset)).context("no free ports")
 }

@@ -1,4 +1,4 @@
-//! A tutorial page as a test: every command in a ```console block is run, and what it prints is held against the page.
+//! A tutorial page as a test: every command in a `console` block is run, and what it prints is held against the page.
 //!
 //! * `$ command` begins a command; a trailing backslash continues it on the next line.
 //! * The lines below are its output: `[..]` stands for anything in a line, `...` alone for any lines.
@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::shell::{Output, Shell};
 
 /// A command may be silent for that long.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// One thing that a page asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,17 +83,30 @@ pub fn run(markdown: &str, shell: &mut Shell, mut seen: impl FnMut(&str)) -> Res
     for step in parse(markdown)? {
         match step {
             Step::Remember { name, after } => {
-                let value = value_after(&output.text(), &after).with_context(|| format!("no 0x… after {after:?} in:\n{}", output.text()))?;
+                let value = value_after(&output.text(), &after)
+                    .with_context(|| format!("no 0x… after {after:?} in:\n{}", output.text()))?;
                 values.insert(name, value);
             }
             Step::Run { command, expected, fails } => {
                 let command = values.iter().fold(command, |command, (name, value)| command.replace(name, value));
                 seen(&format!("$ {command}"));
                 output = shell.run(&command, LIMIT, &mut seen)?;
-                ensure!((output.status != 0) == fails, "`{command}` ended with status {}:\n{}", output.status, output.text());
-                let expected: Vec<String> =
-                    expected.iter().map(|line| values.iter().fold(line.clone(), |line, (name, value)| line.replace(name, value))).collect();
-                ensure!(matches(&expected, &output.lines), "`{command}` should print\n{}\nit printed\n{}", expected.join("\n"), output.text());
+                ensure!(
+                    (output.status != 0) == fails,
+                    "`{command}` ended with status {}:\n{}",
+                    output.status,
+                    output.text()
+                );
+                let expected: Vec<String> = expected
+                    .iter()
+                    .map(|line| values.iter().fold(line.clone(), |line, (name, value)| line.replace(name, value)))
+                    .collect();
+                ensure!(
+                    matches(&expected, &output.lines),
+                    "`{command}` should print\n{}\nit printed\n{}",
+                    expected.join("\n"),
+                    output.text()
+                );
             }
         }
     }

@@ -52,7 +52,9 @@ impl Shell {
         let stdin = child.stdin.take().context("bash has no input")?;
         let stdout = child.stdout.take().context("bash has no output")?;
         let (sender, lines) = channel();
-        thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
         Ok(Self { child, stdin, lines })
     }
 

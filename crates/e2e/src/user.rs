@@ -146,7 +146,8 @@ impl Answer {
     pub fn failure(&self) -> Result<String> {
         ensure!(self.status == 1, "status {} instead of 1: {}{}", self.status, self.stdout, self.stderr);
         let last = self.stderr.lines().last().unwrap_or_default();
-        let json: Value = serde_json::from_str(last).with_context(|| format!("no JSON on standard error: {}", self.stderr))?;
+        let json: Value =
+            serde_json::from_str(last).with_context(|| format!("no JSON on standard error: {}", self.stderr))?;
         json["error"]["message"].as_str().map(str::to_owned).with_context(|| format!("no message in {json}"))
     }
 }

@@ -4,7 +4,12 @@ use std::path::{Path, PathBuf};
 
 /// The root of the clone.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").components().collect::<PathBuf>().canonicalize().unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .components()
+        .collect::<PathBuf>()
+        .canonicalize()
+        .unwrap_or_default()
 }
 
 /// Cargo's target folder, `CARGO_TARGET_DIR` respected.

@@ -1,5 +1,7 @@
 //! The local network as its user meets it: it leaves no process, goes on where it stopped, and says what is wrong.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::{fs, net::TcpListener, path::Path, process::Command, time::Duration};
 
 use iexec_e2e::{network::Network, user::User, workspace};
@@ -8,7 +10,10 @@ use iexec_e2e::{network::Network, user::User, workspace};
 fn processes(data: &Path) -> Vec<String> {
     let output = Command::new("ps").args(["-eo", "pid,args"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines().filter(|line| line.contains(&data.display().to_string()) && !line.contains("defunct")).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| line.contains(&data.display().to_string()) && !line.contains("defunct"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -25,7 +30,7 @@ fn ctrl_c_leaves_no_process_and_a_second_start_goes_on_with_its_deals() {
 
     let network = Network::start(&data, &[]).unwrap();
     let user = user.on(&network);
-    user.wait_status(&task, "COMPLETED", Duration::from_secs(60)).unwrap();
+    user.wait_status(&task, "COMPLETED", Duration::from_mins(1)).unwrap();
     assert_eq!(user.ok(&format!("deal show {deal}")).unwrap()["deal"]["botSize"], "1");
     network.stop().unwrap();
 }
@@ -56,7 +61,10 @@ fn a_second_network_on_the_same_data_is_one_clear_line_with_a_hint() {
     let network = Network::start(folder.path(), &[]).unwrap();
     let said = refusal(Network::command(folder.path(), &[]).unwrap());
     let data = folder.path().canonicalize().unwrap();
-    let expected = format!("error: another network runs on {}\nhint: stop it, or choose another folder with --data\n", data.display());
+    let expected = format!(
+        "error: another network runs on {}\nhint: stop it, or choose another folder with --data\n",
+        data.display()
+    );
     assert_eq!(said, expected);
     network.stop().unwrap();
 }
@@ -66,12 +74,16 @@ fn a_port_in_use_is_one_clear_line_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let command = Network::command(folder.path(), &[]).unwrap();
     let offset: u16 = {
-        let arguments: Vec<String> = command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let arguments: Vec<String> =
+            command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
         let at = arguments.iter().position(|argument| argument == "--port-offset").unwrap();
         arguments[at + 1].parse().unwrap()
     };
     let _taken = TcpListener::bind(("127.0.0.1", 13300 + offset)).unwrap();
-    let expected = format!("error: port {} (for the sms) is in use\nhint: stop what listens there, or use --port-offset 1000\n", 13300 + offset);
+    let expected = format!(
+        "error: port {} (for the sms) is in use\nhint: stop what listens there, or use --port-offset 1000\n",
+        13300 + offset
+    );
     assert_eq!(refusal(command), expected);
 }
 

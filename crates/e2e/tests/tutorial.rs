@@ -1,5 +1,7 @@
 //! Every tutorial page runs, command by command, and prints what it says it prints.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::fs;
 
 use iexec_e2e::{network::Network, page, workspace};

@@ -12,7 +12,7 @@ use iexec_protocol::{
     id::TaskId,
 };
 use iexec_service::{CancellationToken, Client, clock};
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 /// Where and as whom to report.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Reporter {
 
 /// A running heartbeat; it ends when dropped.
 pub struct Heartbeat {
-    status: watch::Sender<String>,
+    changes: mpsc::UnboundedSender<String>,
     aborted: CancellationToken,
     _stop: tokio_util::sync::DropGuard,
 }
@@ -45,21 +45,18 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// Begins, with a report at once.
     pub fn start(reporter: Reporter, task: TaskId, every: Duration) -> Self {
-        let (status, changes) = watch::channel("STARTED".to_owned());
+        let (changes, queue) = mpsc::unbounded_channel();
         let (aborted, stop) = (CancellationToken::new(), CancellationToken::new());
-        let beat = beat(reporter, task, every, changes, aborted.clone());
+        let beat = beat(reporter, task, every, queue, aborted.clone());
         let stopped = stop.clone();
         tokio::spawn(async move { stopped.run_until_cancelled(beat).await });
-        Self { status, aborted, _stop: stop.drop_guard() }
+        Self { changes, aborted, _stop: stop.drop_guard() }
     }
 
-    /// What the next reports say.
+    /// Reports a status, at once and with every beat until the next.
     pub fn set(&self, status: &str) {
-        self.status.send_if_modified(|now| {
-            let new = now != status;
-            status.clone_into(now);
-            new
-        });
+        // Nobody listens any more once the task was lost; `aborted` says so.
+        let _ = self.changes.send(status.to_owned());
     }
 
     /// Cancelled when the scheduler says that the task is no longer this worker's.
@@ -72,19 +69,23 @@ async fn beat(
     reporter: Reporter,
     task: TaskId,
     every: Duration,
-    status: watch::Receiver<String>,
+    mut queue: mpsc::UnboundedReceiver<String>,
     aborted: CancellationToken,
 ) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut status = "STARTED".to_owned();
     loop {
-        ticks.tick().await;
-        let now = status.borrow().clone();
-        match reporter.report(task, Progress::Working { status: now }).await {
+        match reporter.report(task, Progress::Working { status: status.clone() }).await {
             Ok(Verdict { go_on: true }) => (),
             Ok(Verdict { go_on: false }) => return aborted.cancel(),
             // A scheduler that is away comes back; whether the task is still ours is told then.
             Err(error) => tracing::debug!(%task, "heartbeat: {error}"),
+        }
+        tokio::select! {
+            change = queue.recv() => match change {
+                Some(new) => status = new,
+                None => return,
+            },
+            () = tokio::time::sleep(every) => (),
         }
     }
 }

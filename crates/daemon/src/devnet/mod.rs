@@ -3,6 +3,7 @@
 //! One data folder holds everything; starting again on it continues where it stopped.
 
 mod chain_files;
+mod commands;
 mod faucet;
 mod ports;
 mod process;
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 /// Flags of `iexecd devnet`.
 #[derive(Args, Clone)]
 #[command(
+    args_override_self = true,
     after_help = "Example:\n  iexecd devnet --data ~/.local/share/iexec-devnet\n\nCtrl-C stops it; started again on the same data it goes on."
 )]
 pub(crate) struct Flags {
@@ -41,6 +43,9 @@ pub(crate) struct Flags {
     /// How the worker runs containers
     #[arg(long, value_enum, default_value_t = crate::worker::Engine::Runc)]
     engine: crate::worker::Engine,
+    /// The OCI runtime's program; runc or crun of the path if absent
+    #[arg(long)]
+    runtime: Option<PathBuf>,
     /// Added to every default port
     #[arg(long, default_value_t = 0)]
     port_offset: u16,
@@ -85,7 +90,7 @@ async fn services(flags: &Flags, ports: &Ports, anvil: &Anvil, stop: &Cancellati
     let mut processes = process::Processes::new(&flags.data)?;
     let ready = async {
         let pool = setup::workerpool(&chain).await?;
-        let commands = setup::commands(flags, ports, pool)?;
+        let commands = commands::commands(flags, ports, pool)?;
         processes.start(commands, ports).await?;
         setup::publish_orders(&chain, ports, pool).await?;
         chain_files::write(&flags.data, ports)?;
