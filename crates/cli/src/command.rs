@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    account, app, completions, deal, failure::Failure, info, init, order, orderbook, result, screen::Answer,
+    account, app, completions, dataset, deal, failure::Failure, info, init, order, orderbook, result, screen::Answer,
     screen::Screen, storage, task, wallet, workerpool,
 };
 
@@ -45,6 +45,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     App(app::AppCommand),
     #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    #[command(subcommand)]
     Workerpool(workerpool::WorkerpoolCommand),
     #[command(subcommand)]
     Order(order::OrderCommand),
@@ -69,6 +71,7 @@ impl Command {
             Self::Wallet(command) => command.run(screen),
             Self::Account(command) => command.run(screen),
             Self::App(command) => command.run(screen),
+            Self::Dataset(command) => command.run(screen),
             Self::Workerpool(command) => command.run(screen),
             Self::Order(command) => command.run(screen),
             Self::Orderbook(command) => command.run(screen),

@@ -64,6 +64,9 @@ impl Fetch {
         }
         let Some(key) = &self.key else {
             files::finish(file, &self.path, self.replace)?;
+            if let Some(name) = self.path.file_name() {
+                screen.note(format!("Next, if the result is encrypted: `iexec result decrypt {}`", name.display()));
+            }
             return Ok(self.path.clone());
         };
         file.as_file().sync_all().map_err(|error| files::failure("cannot be written", &self.path, &error))?;

@@ -48,6 +48,11 @@ impl KeyFolder {
         self.0.join(format!("{}_key.pub", address.to_checksum(None)))
     }
 
+    /// Whether this address' private key is there.
+    pub(crate) fn has_private_key(&self, address: Address) -> bool {
+        self.private_path(address).is_file()
+    }
+
     /// The file of this address' private key, which must be there.
     pub(crate) fn private_key(&self, address: Address) -> Result<PathBuf, Failure> {
         let path = self.private_path(address);

@@ -9,6 +9,8 @@ mod chain_options;
 mod checksum;
 mod command;
 mod completions;
+mod dataset;
+mod dataset_key;
 mod deal;
 mod decrypt;
 mod download;

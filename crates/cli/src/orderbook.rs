@@ -155,8 +155,9 @@ fn list<T: iexec_protocol::order::Order>(
         Ok((count, orders.map_err(|error| Remote::failure(Service::Market, url, &error))?))
     })?;
     let line = |order: &Published<T>| {
-        let Listed { price, tag, .. } = shown(order);
-        format!("{}  {price} RLC  {} left  tag {tag}", order.order_hash, order.remaining)
+        let Listed { price, tag, json } = shown(order);
+        let category = json["category"].as_str().map_or_else(String::new, |category| format!("  category {category}"));
+        format!("{}  {price} RLC  {} left  tag {tag}{category}", order.order_hash, order.remaining)
     };
     let text = if orders.is_empty() {
         format!("The market has no open {kind} order of this kind.")

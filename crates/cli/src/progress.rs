@@ -254,7 +254,9 @@ impl Lines {
     fn new(screen: Screen) -> Self {
         let bar = screen.is_lively().then(|| {
             let bar = ProgressBar::new_spinner();
-            bar.set_style(ProgressStyle::default_spinner());
+            // A line longer than the terminal would be drawn twice: it is cut instead.
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -269,7 +271,7 @@ impl Lines {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.set_message(line.clone()),
+            Some(bar) => bar.set_message(format!("{status}{stage}  task {task}")),
             None => self.screen.note(&line),
         }
         self.last.insert(task, line);

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     asset,
     chain_options::{ChainOptions, TransactionOptions},
+    encryption_key::KeyFolder,
     failure::Failure,
     market,
     offer::{checked, salt},
@@ -135,6 +136,7 @@ impl Run {
         let wish = self.wish(&params)?;
         online(async {
             let remote = Remote::connect(&self.chain).await?;
+            Self::warn_of_missing_key(&wish, &params, screen)?;
             let checked = preflight::Preflight { remote: &remote, wish: &wish, params: &params, screen };
             let chosen = checked.run(self.skip_preflight_check).await?;
             self.confirm_price(&remote, &chosen, screen)?;
@@ -210,6 +212,18 @@ impl Run {
         };
         preflight::check_params(&params)?;
         Ok(params)
+    }
+
+    /// A result that its own requester could not read is worth a word; the key may well be elsewhere.
+    fn warn_of_missing_key(wish: &Wish, params: &DealParams, screen: Screen) -> Result<(), Failure> {
+        let own = params.encrypts() && wish.beneficiary == wish.requester;
+        if own && !KeyFolder::new(None)?.has_private_key(wish.beneficiary) {
+            screen.warn(format!(
+                "no private key of {} is in .secrets/beneficiary here: the result is decrypted where it is",
+                wish.beneficiary
+            ));
+        }
+        Ok(())
     }
 
     /// Coins of a chain with a faucet are worth nothing: only others are asked about.

@@ -30,8 +30,7 @@ impl Answer {
     /// Yes. `fields` must serialize to a JSON object; its keys follow `"ok":true`.
     pub(crate) fn new(fields: &impl Serialize, text: impl Into<String>) -> Result<Self, Failure> {
         let json = serde_json::to_string(fields).map_err(|error| Failure::ours("InternalError", error.to_string()))?;
-        let json = checksummed(&json);
-        Ok(Self { json, text: text.into(), yes: true })
+        Ok(Self { json: checksummed(&json), text: checksummed(&text.into()), yes: true })
     }
 
     /// The question was answered with this; exit 1 when it is no.

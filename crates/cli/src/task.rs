@@ -203,7 +203,10 @@ fn debug(taskid: TaskId, logs: bool, chain: &ChainOptions, screen: Screen) -> Re
         let task = json!({ "status": off_chain["currentStatus"], "statusHistory": off_chain["dateStatusList"] });
         let shown = json!({
             "onchainData": view,
-            "offchainData": { "task": task, "replicates": replicates, "cause": off_chain["cause"], "remedy": off_chain["remedy"] },
+            "offchainData": {
+                "task": task, "replicates": replicates,
+                "cause": off_chain["cause"], "message": off_chain["message"], "remedy": off_chain["remedy"],
+            },
             "appLogs": [],
         });
         Answer::new(&shown, text)
@@ -231,7 +234,7 @@ fn history(off_chain: &Value) -> Vec<String> {
         let worker = text(&replicate["walletAddress"]);
         lines.extend(list(&replicate["statusUpdateList"]).iter().map(|change| line(&worker, change)));
     }
-    for key in ["cause", "remedy"] {
+    for key in ["cause", "message", "remedy"] {
         lines.extend(off_chain[key].as_str().map(|words| format!("{key}: {words}")));
     }
     lines

@@ -235,7 +235,7 @@ fn show(
 
 fn hex_of(wallet: &Wallet) -> Zeroizing<String> {
     let secret = wallet.expose_secret();
-    Zeroizing::new(const_hex::encode_prefixed(secret.as_ref()))
+    Zeroizing::new(const_hex::encode_prefixed(secret.as_slice()))
 }
 
 fn drip(coin: Coin, wallet: &WalletOptions, chain: &ChainOptions, screen: Screen) -> Result<Answer, Failure> {

@@ -1,4 +1,5 @@
 //! `iexec result decrypt` on archives made by openssl (vectors/archive) and on archives with a receipt.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     fs,
