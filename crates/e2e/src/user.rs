@@ -65,6 +65,17 @@ impl User {
         self.run(words)?.success()
     }
 
+    /// The same, again and again while it fails: a service may just be starting again.
+    pub fn eventually(&self, words: &str, limit: Duration) -> Result<Value> {
+        let begun = Instant::now();
+        loop {
+            match self.ok(words) {
+                Err(_) if begun.elapsed() < limit => std::thread::sleep(Duration::from_millis(100)),
+                answer => return answer,
+            }
+        }
+    }
+
     /// Runs `iexec` with words separated by blanks, and `--raw`.
     pub fn run(&self, words: &str) -> Result<Answer> {
         self.command(&words.split(' ').chain(["--raw"]).collect::<Vec<_>>())

@@ -45,7 +45,7 @@ fn survives(service: &str) {
         let contributors = shown["task"]["contributors"].as_array().unwrap();
         assert_eq!(contributors.len(), 1, "{service} killed when {}", moment.name);
         assert_eq!(shown["task"]["winnerCounter"], "1");
-        user.ok(&format!("task show {task} --download")).unwrap();
+        user.eventually(&format!("task show {task} --download"), LIMIT).unwrap();
         user.ok(&format!("result decrypt {task}.zip --force")).unwrap();
     }
     network.stop().unwrap();

@@ -33,7 +33,7 @@ impl World {
         Self { folder, network, user }
     }
 
-    /// The scheduler's word on a task once it has failed for good, or was refused a first time.
+    /// The scheduler's verdict on a task once it has failed for good, or was refused a first time.
     fn refused(&self, task: &str) -> Value {
         let debug = self.user.wait_debug(task, LIMIT, |debug| debug["offchainData"]["cause"].is_string()).unwrap();
         debug["offchainData"].clone()
@@ -57,10 +57,10 @@ fn a_key_that_leaves_the_sms_after_the_deal_ends_the_task_without_an_upload() {
     let (deal, task) = world.user.start_task("").unwrap();
     delete_secrets(&world.network.data.join("sms/sms.sqlite"));
     world.network.signal("worker", "-CONT").unwrap();
-    let word = world.refused(&task);
+    let verdict = world.refused(&task);
     let cause = "TEE_SESSION_GENERATION_POST_COMPUTE_GET_ENCRYPTION_TOKENS_FAILED_EMPTY_BENEFICIARY_KEY";
-    assert_eq!(word["cause"], cause);
-    assert_eq!(word["remedy"], "the beneficiary must push a key: `iexec result push-encryption-key`");
+    assert_eq!(verdict["cause"], cause);
+    assert_eq!(verdict["remedy"], "the beneficiary must push a key: `iexec result push-encryption-key`");
     assert!(world.stores_nothing());
     let said = world.user.run(&format!("deal show {deal} --watch")).unwrap().failure().unwrap();
     assert!(said.contains(&format!("task {task} failed with {cause}")), "{said}");
@@ -89,9 +89,9 @@ fn an_unclear_wish_for_encryption_is_refused_before_the_deal_and_in_it() {
 
     // The SDK's own checks can be left out, too: the deal is made, and nobody computes it.
     let task = foreign::deal_with_params(&world.network, &world.user, r#"{"iexec_result_encryption":"oui"}"#).unwrap();
-    let word = foreign::cause_of(&world.network, &task).unwrap();
-    assert_eq!(word["cause"], "TASK_DESCRIPTION_INVALID");
-    assert!(word["message"].as_str().unwrap().contains(unclear), "{word}");
+    let verdict = foreign::cause_of(&world.network, &task).unwrap();
+    assert_eq!(verdict["cause"], "TASK_DESCRIPTION_INVALID");
+    assert!(verdict["message"].as_str().unwrap().contains(unclear), "{verdict}");
     assert!(world.stores_nothing());
 }
 
@@ -135,10 +135,10 @@ fn an_enclave_program_that_the_sms_does_not_know_gets_no_session() {
     fs::write(&program, bytes).unwrap();
     world.network.kill("worker").unwrap();
     let (_, task) = world.user.start_task("").unwrap();
-    let word = world.refused(&task);
-    assert_eq!(word["cause"], SESSION_REFUSED);
-    let message = word["message"].as_str().unwrap();
-    assert!(message.contains("measurement"), "{message}");
+    let verdict = world.refused(&task);
+    assert_eq!(verdict["cause"], SESSION_REFUSED);
+    let message = verdict["message"].as_str().unwrap();
+    assert!(message.contains("the enclave measures 0x") && message.contains("the policy allows 0x"), "{message}");
     assert!(world.stores_nothing());
 }
 
@@ -155,9 +155,9 @@ fn a_worker_that_lies_about_the_image_gets_no_session() {
     let user = User::new(&network, &folder.path().join("home")).unwrap().with_app(&workspace::hello_world()).unwrap();
     let world = World { folder, network, user };
     let (_, task) = world.user.start_task("").unwrap();
-    let word = world.refused(&task);
-    assert_eq!(word["cause"], SESSION_REFUSED);
-    let message = word["message"].as_str().unwrap();
+    let verdict = world.refused(&task);
+    assert_eq!(verdict["cause"], SESSION_REFUSED);
+    let message = verdict["message"].as_str().unwrap();
     assert!(
         message.contains("the enclave starts image 0x") && message.contains("the app's checksum on chain is 0x"),
         "{message}"
@@ -169,9 +169,9 @@ fn a_worker_that_lies_about_the_image_gets_no_session() {
 fn an_sms_that_was_not_told_to_accepts_no_simulated_evidence() {
     let world = World::new(&["--without-simulated-tee"]);
     let (_, task) = world.user.start_task("").unwrap();
-    let word = world.refused(&task);
-    assert_eq!(word["cause"], SESSION_REFUSED);
-    let message = word["message"].as_str().unwrap();
+    let verdict = world.refused(&task);
+    assert_eq!(verdict["cause"], SESSION_REFUSED);
+    let message = verdict["message"].as_str().unwrap();
     assert!(
         message.contains("evidence is of the simulated TEE") && message.contains("--insecure-simulated-tee"),
         "{message}"
@@ -191,8 +191,8 @@ fn an_image_that_is_not_the_one_on_chain_is_not_run() {
     change_image(&image);
     let world = World { folder, network, user };
     let (_, task) = world.user.start_task("").unwrap();
-    let word = world.refused(&task);
-    assert_eq!(word["cause"], "APP_IMAGE_BAD_CHECKSUM");
+    let verdict = world.refused(&task);
+    assert_eq!(verdict["cause"], "APP_IMAGE_BAD_CHECKSUM");
     assert!(world.stores_nothing());
     assert!(world.folder.path().exists());
 }

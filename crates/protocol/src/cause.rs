@@ -98,7 +98,7 @@ causes! {
     /// The app cannot be started.
     AppNotFoundLocally = "APP_NOT_FOUND_LOCALLY", "the image's entrypoint must exist in the image";
     /// The app ended with an error.
-    AppComputeFailed = "APP_COMPUTE_FAILED", "read the app's output: `iexec task debug --logs`";
+    AppComputeFailed = "APP_COMPUTE_FAILED", "run the image by hand with the same arguments and inputs; what it prints stays in the enclave";
     /// The app ran longer than its category allows.
     AppComputeTimeout = "APP_COMPUTE_TIMEOUT", "run in a longer category: `--category`";
     /// The session names no task for the result.
