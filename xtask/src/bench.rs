@@ -14,7 +14,7 @@ use crate::{build, command, setup, tidy};
 
 const SERVICES: [&str; 5] = ["sms", "storage", "market", "scheduler", "worker"];
 const RUNS: usize = 7;
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Builds for release, measures, prints.
 pub(crate) fn run() -> Result<()> {

@@ -15,7 +15,11 @@ use sha2::{Digest, Sha512};
 /// The package is 6 MB; its files unpack to 40 MB.
 const MAX_PACKAGE: u64 = 64 << 20;
 const MAX_UNPACKED: u64 = 512 << 20;
-const RUNTIMES: [&str; 2] = ["runc", "crun"];
+/// Programs of which one must be there, the package that brings it, and what is wrong without it.
+const SYSTEM: [(&[&str], &str, &str); 2] = [
+    (&["runc", "crun"], "runc", "neither runc nor crun is installed, which workers run apps with"),
+    (&["unzip"], "unzip", "unzip is not installed, which the tutorial opens results with"),
+];
 
 /// Installs what is missing. A second call finds everything and takes milliseconds.
 pub(crate) fn run() -> Result<()> {
@@ -24,7 +28,7 @@ pub(crate) fn run() -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
     node_modules(&devnet, &cache)?;
     contracts(&devnet, &cache)?;
-    container_runtime()
+    system_programs()
 }
 
 /// `npm ci` of devnet/package-lock.json, whose integrity hashes npm checks. No package's scripts are run.
@@ -136,16 +140,21 @@ fn npm(dir: &Path, args: &[&str]) -> Result<()> {
 }
 
 /// runc or crun, from the distribution where we may install it. Only Linux runs workers.
-fn container_runtime() -> Result<()> {
-    if !cfg!(target_os = "linux") || RUNTIMES.iter().any(|name| on_path(name)) {
+fn system_programs() -> Result<()> {
+    if !cfg!(target_os = "linux") {
         return Ok(());
     }
-    let missing = "neither runc nor crun is installed, which workers run apps with";
-    ensure!(on_path("apt-get"), "{missing}; hint: install runc with your system's package manager");
-    ensure!(is_root(), "{missing}; hint: sudo apt-get install --no-install-recommends runc");
-    eprintln!("setup: installing runc");
+    let missing = SYSTEM.iter().filter(|(programs, ..)| !programs.iter().any(|program| on_path(program)));
+    let (packages, uses): (Vec<&str>, Vec<&str>) = missing.map(|(_, package, used)| (*package, *used)).unzip();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let (list, uses) = (packages.join(" "), uses.join(", "));
+    ensure!(on_path("apt-get"), "{uses}; hint: install {list} with your system's package manager");
+    ensure!(is_root(), "{uses}; hint: sudo apt-get install --no-install-recommends {list}");
+    eprintln!("setup: installing {list}");
     apt(&["update", "-q"])?;
-    apt(&["install", "-y", "-q", "--no-install-recommends", "runc"])
+    apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages.as_slice()].concat())
 }
 
 #[cfg(unix)]
