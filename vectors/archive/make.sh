@@ -18,6 +18,13 @@ make_key rsa4096 4096
 make_key other2048 2048
 openssl rsa -in rsa2048.pem -traditional -out rsa2048-pkcs1.pem 2>/dev/null
 [ -f rsa2048-passphrase.pem ] || openssl pkcs8 -topk8 -in rsa2048.pem -passout pass:vector -out rsa2048-passphrase.pem
+passphrase() { # name, options of openssl pkcs8
+    name=rsa2048-passphrase-$1; shift
+    [ -f "$name.pem" ] || openssl pkcs8 -topk8 -in rsa2048.pem -passout pass:vector -out "$name.pem" "$@"
+}
+passphrase scrypt -scrypt
+passphrase rounds -v2 aes-256-cbc -iter 10000001
+passphrase des -v2 des3
 [ -f rsa1024.pub.pem ] || openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:1024 | openssl pkey -pubout -out rsa1024.pub.pem
 [ -f p256.pub.pem ] || openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 | openssl pkey -pubout -out p256.pub.pem
 
@@ -83,7 +90,7 @@ done
 cd "$work/c-rsa2048"
 zip -q -X - iexec_out.zip.aes aes-key.rsa | cat > "$here/c-descriptors.zip"
 
-# Hostile, as far as these tools go.
+# Hostile, as far as these tools go; hostile.py makes the others.
 mkdir -p "$here/hostile" && cd "$work/c-rsa2048"
 packed "$here/hostile/missing-key.zip" -0 iexec_out.zip.aes
 packed "$here/hostile/missing-body.zip" -0 aes-key.rsa

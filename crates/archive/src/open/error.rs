@@ -1,7 +1,5 @@
 //! Why an archive was not opened; and how a cause finds its way out through `std::io::Read`.
 
-#[cfg(feature = "age")]
-use crate::MAX_RECIPIENTS;
 use crate::MAX_SEALED_ENTRIES;
 use crate::tree::TreeError;
 use crate::zip::ZipError;
@@ -57,7 +55,7 @@ pub enum OpenError {
     },
     /// The age header is malformed, longer than 64 KiB, or has too many recipients (A11).
     #[cfg(feature = "age")]
-    #[error("archive: the age header {0}; it has one line a recipient, at most {MAX_RECIPIENTS}")]
+    #[error("archive: the age header {0}")]
     AgeHeader(&'static str),
     /// An entry is not the one expected: altered, or of another archive (A19).
     #[error("archive: entry {name:?} has the {field} {found}, expected {expected}")]

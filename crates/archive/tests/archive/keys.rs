@@ -2,6 +2,8 @@
 
 use crate::{private_key, text, vector};
 use iexec_archive::{KeyError, PrivateKey, PublicKey, TreeHash};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 #[test]
 fn a5_pem_and_its_base64_are_the_same_key() {
@@ -75,4 +77,47 @@ fn a_key_with_a_byte_changed_cut_or_added_is_refused_or_another_key() {
 #[test]
 fn keys_say_nothing_of_themselves() {
     assert_eq!(format!("{:?}", private_key(vector!("rsa2048.pem"))), "PrivateKey(..)");
+}
+
+/// The vector is OpenSSL's: PBES2, PBKDF2 with HMAC-SHA256, AES-256-CBC.
+#[test]
+fn a25_a_key_under_a_passphrase_is_read_with_it() {
+    let pem = text(vector!("rsa2048-passphrase.pem"));
+    assert!(PrivateKey::is_encrypted(pem) && !PrivateKey::is_encrypted(text(vector!("rsa2048.pem"))));
+    let key = PrivateKey::from_encrypted_pem(pem, b"vector").unwrap();
+    assert_eq!(key.public_key().unwrap(), private_key(vector!("rsa2048.pem")).public_key().unwrap());
+    assert_eq!(PrivateKey::from_encrypted_pem(pem, b"Vector").unwrap_err(), KeyError::WrongPassphrase);
+    assert!(PrivateKey::from_encrypted_pem(text(vector!("rsa2048.pem")), b"any").is_ok());
+}
+
+#[test]
+fn a25_other_kdfs_of_openssl_are_read_and_excesses_refused() {
+    let scrypt = text(vector!("rsa2048-passphrase-scrypt.pem"));
+    assert!(PrivateKey::from_encrypted_pem(scrypt, b"vector").is_ok());
+    for (pem, told) in [
+        (vector!("rsa2048-passphrase-rounds.pem"), "a cost beyond the limits"),
+        (vector!("rsa2048-passphrase-memory.pem"), "a cost beyond the limits"),
+        (vector!("rsa2048-passphrase-des.pem"), "something else than PBES2"),
+    ] {
+        let error = PrivateKey::from_encrypted_pem(text(pem), b"vector").unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "openssl reads files")]
+fn a25_openssl_opens_the_keys_that_we_write() {
+    let key = private_key(vector!("rsa2048.pem"));
+    let pem = key.to_encrypted_pem(b"a pass phrase", &mut crate::rng(7)).unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+    let back = PrivateKey::from_encrypted_pem(&pem, b"a pass phrase").unwrap();
+    assert_eq!(back.public_key().unwrap(), key.public_key().unwrap());
+    let openssl = Command::new("openssl")
+        .args(["pkey", "-passin", "pass:a pass phrase"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut openssl) = openssl else { return };
+    openssl.stdin.take().unwrap().write_all(pem.as_bytes()).unwrap();
+    assert_eq!(text(&openssl.wait_with_output().unwrap().stdout), text(vector!("rsa2048.pem")));
 }

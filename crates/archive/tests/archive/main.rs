@@ -1,9 +1,14 @@
 //! The archive from outside: vectors made by other tools, round trips, hostile bytes.
 #![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
+#[cfg(feature = "age")]
+mod age;
+mod extraction;
 mod hostile;
 mod keys;
+mod onepass;
 mod roundtrip;
+mod table;
 mod vectors;
 
 use iexec_archive::{Archive, Encryptor, EntryDigest, OpenError, PrivateKey, Sealed};
@@ -63,4 +68,18 @@ fn seal(files: &[(&str, &[u8])], seed: u64) -> (Vec<u8>, Sealed) {
 
 fn names(entries: &[EntryDigest]) -> Vec<&str> {
     entries.iter().map(|entry| entry.name.as_str()).collect()
+}
+
+/// The lines of a vector's receipt: SHA-256, size, name.
+fn list(receipt: &[u8]) -> Option<Vec<EntryDigest>> {
+    let line = |line: &str| {
+        let mut words = line.splitn(3, ' ');
+        let (hex, size, name) = (words.next()?.strip_prefix("0x")?, words.next()?, words.next()?);
+        let mut sha256 = [0; 32];
+        for (at, byte) in sha256.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(EntryDigest { name: name.to_owned(), size: size.parse().ok()?, sha256 })
+    };
+    std::str::from_utf8(receipt).ok()?.lines().map(line).collect()
 }
