@@ -18,6 +18,7 @@ mod schema;
 use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
+use axum::response::IntoResponse as _;
 use iexec_chain::Chain;
 use iexec_protocol::Address;
 use iexec_service::{BoxFuture, CancellationToken, Listener, Metrics, Options, Store, serve, store::open_sqlite};
@@ -49,7 +50,8 @@ pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> Bo
         let store = open_sqlite(&config.data.join("market.sqlite"), schema::MIGRATIONS).await?;
         compass::learn(&store, &config.schedulers).await.context("the schedulers of the configuration")?;
         let metrics = Metrics::default();
-        let options = Options { cors: true, metrics: metrics.clone(), ..Options::default() };
+        let refuse = |problem| answer::Refusal::from(problem).into_response();
+        let options = Options { cors: true, refuse, metrics: metrics.clone(), ..Options::default() };
         let market = Arc::new(Market { store, chain: config.chain, metrics });
         serve(listener, routes::router(market), options, stop).await
     })

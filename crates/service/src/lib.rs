@@ -2,22 +2,37 @@
 //!
 //! It is not where anything of the protocol is decided: it knows no chain, no order and no task.
 
+#[cfg(feature = "client")]
 pub mod client;
 pub mod clock;
+#[cfg(feature = "client")]
 pub mod crypto;
+#[cfg(feature = "server")]
 pub mod json;
+#[cfg(feature = "server")]
 pub mod logging;
+#[cfg(all(feature = "server", feature = "store"))]
 pub mod login;
+#[cfg(feature = "server")]
 pub mod metrics;
+#[cfg(feature = "server")]
 pub mod problem;
+#[cfg(feature = "server")]
 pub mod serve;
+#[cfg(feature = "store")]
 pub mod store;
 
+#[cfg(feature = "client")]
 pub use client::Client;
 pub use futures_util::future::BoxFuture;
+#[cfg(feature = "server")]
 pub use json::Json;
+#[cfg(feature = "server")]
 pub use metrics::Metrics;
+#[cfg(feature = "server")]
 pub use problem::Problem;
+#[cfg(feature = "server")]
 pub use serve::{Listener, Options, serve};
+#[cfg(feature = "store")]
 pub use store::Store;
 pub use tokio_util::sync::CancellationToken;

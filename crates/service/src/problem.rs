@@ -87,6 +87,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: &serde_json::Valu
     (status, [(header::CONTENT_TYPE, HeaderValue::from_static(content_type))], body.to_string()).into_response()
 }
 
+#[cfg(feature = "store")]
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         Self::internal(anyhow::Error::new(error).context("the store failed"))

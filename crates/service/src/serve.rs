@@ -1,7 +1,10 @@
 //! A service on its port: bound first, measured, limited, and stopped without dropping what it answers.
 
+mod accept;
+mod connection;
+mod words;
+
 use std::{
-    future::IntoFuture as _,
     io::ErrorKind,
     net::SocketAddr,
     time::{Duration, Instant},
@@ -15,7 +18,6 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
-    serve::ListenerExt as _,
 };
 use futures_util::future::BoxFuture;
 use thiserror::Error;
@@ -88,15 +90,30 @@ pub struct Options {
     pub body: usize,
     /// Time until the head of an answer; longer gets 503.
     pub time: Duration,
+    /// Time for the head of a request, and for the pause before it; who takes longer is cut off.
+    pub head_time: Duration,
+    /// Connections that are open at once; more wait to be taken.
+    pub connections: usize,
     /// Whether any web page may call (CORS `*`).
     pub cors: bool,
+    /// The body of refusals that no handler made: of unknown paths and methods, or when a handler does not answer.
+    pub refuse: fn(Problem) -> Response,
     /// Shown at `/metrics`.
     pub metrics: Metrics,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { body: 256 * 1024, time: Duration::from_secs(30), cors: false, metrics: Metrics::default() }
+        Self {
+            body: 256 * 1024,
+            time: Duration::from_secs(30),
+            head_time: Duration::from_secs(10),
+            // Well below the 1024 descriptors that a process commonly has.
+            connections: 512,
+            cors: false,
+            refuse: Problem::into_response,
+            metrics: Metrics::default(),
+        }
     }
 }
 
@@ -109,28 +126,20 @@ pub fn serve(
 ) -> BoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move {
         tracing::info!("listening on {}", listener.origin());
-        let tcp = listener.tcp.tap_io(|stream| {
-            // Without it small answers wait for the caller's delayed acknowledgement; failing is no harm.
-            let _ = stream.set_nodelay(true);
-        });
-        let server = axum::serve(tcp, wrap(router, &options)).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let cut = async {
-            stop.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        tokio::select! {
-            done = server.into_future() => done.context("the server failed"),
-            () = cut => {
-                tracing::warn!("stopped with requests still open");
-                Ok(())
-            }
+        let router = wrap(router, &options);
+        let open = accept::accept(&listener.tcp, &router, &options, &stop).await;
+        // Nobody is kept waiting by a port that takes no more connections.
+        drop(listener);
+        if tokio::time::timeout(GRACE, open.shutdown()).await.is_err() {
+            tracing::warn!("stopped with requests still open");
         }
+        Ok(())
     })
 }
 
 /// The router as it is served: own routes, limits, panics caught, requests counted.
 pub fn wrap(router: Router, options: &Options) -> Router {
-    let metrics = options.metrics.clone();
+    let (metrics, refuse) = (options.metrics.clone(), options.refuse);
     let own = Router::new()
         .route("/version", get(|| async { env!("CARGO_PKG_VERSION") }))
         .route("/health", get(|| async { "ok" }))
@@ -138,7 +147,7 @@ pub fn wrap(router: Router, options: &Options) -> Router {
     let served = own
         .merge(router)
         .layer(DefaultBodyLimit::max(options.body))
-        .layer(CatchPanicLayer::custom(|_| Problem::internal("a request handler panicked").into_response()))
+        .layer(CatchPanicLayer::custom(move |_| refuse(Problem::internal("a request handler panicked"))))
         .layer(middleware::from_fn_with_state(options.clone(), observe));
     if options.cors { served.layer(any_origin()) } else { served }
 }
@@ -161,7 +170,8 @@ async fn observe(State(options): State<Options>, request: Request, next: Next) -
     let slow =
         || Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("no answer within {} s", options.time.as_secs()));
     let answer = tokio::time::timeout(options.time, next.run(request)).await;
-    let answer = answer.unwrap_or_else(|_| slow().into_response());
+    let answer = answer.unwrap_or_else(|_| (options.refuse)(slow()));
+    let answer = words::given(answer, &method, &path, options.refuse).await;
     let class = format!("{}xx", answer.status().as_u16() / 100);
     options
         .metrics
