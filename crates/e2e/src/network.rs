@@ -166,7 +166,7 @@ fn collect(
                 log.push_str(&line);
                 log.push('\n');
             }
-            if let Some(ready) = ready.as_ref().filter(|_| line.contains("The network is ready")) {
+            if let Some(ready) = ready.as_ref().filter(|_| line.contains("Ctrl-C stops it")) {
                 // Nobody waits any more when it says so twice.
                 let _ = ready.send(());
             }
