@@ -4,18 +4,34 @@
 //! the size of a result. It does not know what a receipt says either; `receipt.json` is opaque bytes here.
 //! Formats and rules (A1, A2, …): `docs/spec/archive.md`.
 //!
+//! * Seal: [`Encryptor`] for a [`Recipient`], [`PlainWriter`] for nobody.
+//! * Open: [`Archive::decrypt_verified`] decrypts, and compares with a receipt's list, in one pass; [`Archive::extract`]
+//!   shows the files instead; [`Archive::inspect`] tells what can be told without a key.
+//! * Keys: [`PublicKey`] and [`PrivateKey`] are RSA's, `AgeRecipient` and `AgeIdentity` age's.
+//!
+//! What is written before a call says yes is worthless: write to a temporary place, rename after.
+//!
+//! Features: `open` (default) is everything that needs a private key; without it the crate only seals. `age` adds age v1.
+//!
 //! ```
-//! use iexec_archive::{Archive, Encryptor, PrivateKey};
+//! # #[cfg(feature = "open")] {
+//! use iexec_archive::{Archive, Encryptor, EntryDigest, PrivateKey, Sealed};
 //! use std::io::Cursor;
 //!
 //! let beneficiary = PrivateKey::generate(2048)?;
 //! let mut writer = Encryptor::new(&beneficiary.public_key()?, &mut rand::rng(), Cursor::new(Vec::new()))?;
 //! writer.add_file("my-result.txt", &b"Hello, world!"[..])?;
-//! let sealed = writer.finish(|sealed| format!("{{\"tree\":\"{}\"}}", sealed.tree).into_bytes())?;
+//! let mut list: Vec<EntryDigest> = Vec::new();
+//! let sealed = writer.finish(|sealed: &Sealed| {
+//!     list = sealed.entries.clone();
+//!     b"what the list says, signed".to_vec()
+//! })?;
 //!
 //! let mut archive = Archive::open(sealed)?;
+//! assert_eq!(archive.receipt(), Some(&b"what the list says, signed"[..]));
 //! let mut results_zip = Vec::new();
-//! archive.decrypt(&beneficiary, &mut results_zip)?;
+//! archive.decrypt_verified(&[beneficiary.into()], &list, &mut results_zip)?;
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]

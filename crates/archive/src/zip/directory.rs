@@ -244,6 +244,20 @@ fn check_local(local: &Local, entry: &Entry) -> Result<(), ZipError> {
     Ok(())
 }
 
+/// Numbers that stand in front although a descriptor follows must be the truth already, or 0.
+pub(super) fn check_front(front: &Entry, found: &Entry) -> Result<(), ZipError> {
+    for (field, said, is) in [
+        ("CRC-32", front.crc.into(), found.crc.into()),
+        ("compressed size", front.packed, found.packed),
+        ("size", front.size, found.size),
+    ] {
+        if said != 0 {
+            same(found, field, said, is)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn check_descriptor(descriptor: &Descriptor, entry: &Entry) -> Result<(), ZipError> {
     same(entry, "CRC-32", descriptor.crc.into(), entry.crc.into())?;
     same(entry, "compressed size", descriptor.packed, entry.packed)?;

@@ -1,7 +1,9 @@
 //! Reads a zip front to back, from a pipe or a cipher. The central directory comes last and must say of each entry what
 //! the entry said of itself, in the same order (A10); until [`ZipStream::next`] has answered `None`, nothing is sure.
 
-use super::directory::{Entry, at_end, check_descriptor, check_supported, damaged, find_directory, read_central};
+use super::directory::{
+    Entry, at_end, check_descriptor, check_front, check_supported, damaged, find_directory, read_central,
+};
 use super::field::Fields;
 use super::local::{Descriptor, Local};
 use super::read::Content;
@@ -93,8 +95,10 @@ impl<R: Read> ZipStream<R> {
         if entry.flags & FLAG_DESCRIPTOR != 0 {
             let end = self.input.at.get();
             let descriptor = Descriptor::read(&mut self.input, end, zip64)?;
-            (entry.crc, entry.size, entry.packed) = (crc, size, end - entry.start);
-            check_descriptor(&descriptor, &entry)?;
+            let found = Entry { crc, size, packed: end - entry.start, ..entry.clone() };
+            check_front(&entry, &found)?;
+            check_descriptor(&descriptor, &found)?;
+            entry = found;
         }
         entry.imprint(&mut self.seen);
         Ok(())

@@ -134,8 +134,9 @@ proptest! {
     #[test]
     fn a_stream_is_never_read_otherwise_than_the_file(
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        descriptors in any::<bool>(),
     ) {
-        let mut bytes = vector!("results.zip").to_vec();
+        let mut bytes = if descriptors { vector!("c-descriptors.zip") } else { vector!("results.zip") }.to_vec();
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;

@@ -29,41 +29,6 @@ fn content_range(bytes: &[u8], sealed: &Sealed, index: usize) -> std::ops::Range
     start..start + usize::try_from(entry.size).unwrap()
 }
 
-#[test]
-fn a7_what_openssl_and_zip_can_do_wrong_is_refused_for_its_reason() {
-    let cases: [(&[u8], &str); 14] = [
-        (
-            vector!("hostile/missing-key.zip"),
-            r#"archive: entry "iexec_out.zip.aes" is there, entry "aes-key.rsa" is not"#,
-        ),
-        (
-            vector!("hostile/missing-body.zip"),
-            r#"archive: entry "aes-key.rsa" is there, entry "iexec_out.zip.aes" is not"#,
-        ),
-        (
-            vector!("hostile/zip-encrypted.zip"),
-            r#"archive: zip entry "iexec_out.zip.aes" uses zip's own encryption, which is not supported"#,
-        ),
-        (
-            vector!("hostile/comment.zip"),
-            "archive: not a sound zip file: no end record, or bytes behind it, at byte 889",
-        ),
-        (vector!("hostile/long-key.zip"), r#"archive: entry "aes-key.rsa" has 4097 bytes, the limit is 4096"#),
-        (vector!("hostile/long-receipt.zip"), r#"archive: entry "receipt.json" has 65537 bytes, the limit is 65536"#),
-        (vector!("hostile/two-layouts.zip"), "archive: entries of layout A and of layout B or C at once"),
-        (vector!("hostile/unknown.zip"), r#"archive: unknown layout, found "readme.txt""#),
-        (vector!("hostile/many-entries.zip"), "archive: 65 entries, an encrypted archive has at most 64"),
-        (vector!("hostile/swapped.zip"), "archive: it is encrypted to RSA-3328; the key at hand is RSA-2048"),
-        (vector!("hostile/short-data-key.zip"), DECRYPT),
-        (vector!("hostile/bad-padding.zip"), DECRYPT),
-        (vector!("hostile/empty-body.zip"), DECRYPT),
-        (vector!("hostile/iv-only.zip"), DECRYPT),
-    ];
-    for (bytes, expected) in cases {
-        assert_eq!(decrypt(bytes, &rsa2048()).unwrap_err().to_string(), expected);
-    }
-}
-
 const DECRYPT: &str = "archive: it does not open with this key; the key is another one, or the archive was altered";
 
 #[test]

@@ -18,12 +18,13 @@ fn signed(receipt: &[u8]) -> Option<Vec<EntryDigest>> {
     genuine.iter().any(|bytes| signed(bytes)).then(|| list(receipt)).flatten()
 }
 
-fn identities() -> Vec<Identity> {
-    vec![
-        rsa2048().into(),
+/// The one key that fits the archives of its kind.
+fn identity(layout: Layout) -> Identity {
+    match layout {
         #[cfg(feature = "age")]
-        Identity::from_text(crate::text(vector!("age-identity.txt")), None).unwrap(),
-    ]
+        Layout::Age => Identity::from_text(crate::text(vector!("age-identity.txt")), None).unwrap(),
+        _ => rsa2048().into(),
+    }
 }
 
 /// Opens as a careful caller does, and says why it could not.
@@ -43,8 +44,9 @@ fn refusal(bytes: &[u8]) -> Option<String> {
             },
             None => None,
         };
-        archive.decrypt_with_tree(&identities(), expected.as_deref(), &mut Vec::new())?;
-        archive.extract(&identities(), expected.as_deref(), &LIMITS, &mut |_, _, _| Ok(()))?;
+        let keys = [identity(archive.layout())];
+        archive.decrypt_with_tree(&keys, expected.as_deref(), &mut Vec::new())?;
+        archive.extract(&keys, expected.as_deref(), &LIMITS, &mut |_, _, _| Ok(()))?;
         Ok(true)
     };
     match open() {
