@@ -6,7 +6,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
-/// Longest text of a recipient, bytes: a post-quantum one has 1,959.
+/// Longest text of a recipient, bytes: a post-quantum one has 2,015.
 const MAX_RECIPIENT: usize = 4096;
 
 /// A public key of age: `age1…` (X25519), `age1tag1…` (P-256, for hardware keys) or `age1tagpq1…` (ML-KEM-768 with P-256).

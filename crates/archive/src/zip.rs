@@ -5,6 +5,8 @@
 #[cfg(feature = "open")]
 mod directory;
 #[cfg(feature = "open")]
+mod end;
+#[cfg(feature = "open")]
 mod field;
 #[cfg(feature = "open")]
 mod local;

@@ -1,12 +1,10 @@
 //! Reads a zip file's directory. The directory and the entries' own headers must say the same, and the entries must fill
 //! the file without gap or overlap: there is then only one way to read it (A10).
 
+use super::end::{Directory, find_directory};
 use super::field::{Fields, widen};
 use super::local::{Descriptor, Local};
-use super::{
-    CENTRAL_SIGNATURE, CENTRAL_SIZE, DEFLATED, END_SIGNATURE, END_SIZE, END64_SIGNATURE, END64_SIZE, FLAGS_KNOWN,
-    IN_ZIP64, LOCAL_SIGNATURE, LOCATOR64_SIGNATURE, LOCATOR64_SIZE, STORED, ZipError,
-};
+use super::{CENTRAL_SIGNATURE, CENTRAL_SIZE, DEFLATED, FLAGS_KNOWN, LOCAL_SIGNATURE, STORED, ZipError};
 use crate::name;
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -57,13 +55,6 @@ impl Entry {
 const UNIX_FILE: u32 = 0o10;
 const UNIX_FOLDER: u32 = 0o04;
 
-/// Where the central directory is.
-pub(super) struct Directory {
-    pub(super) offset: u64,
-    pub(super) size: u64,
-    pub(super) count: u64,
-}
-
 /// Reads and checks the directory and every entry's header; the entries in the order of their bytes.
 pub(super) fn read(input: &mut (impl Read + Seek)) -> Result<Vec<Entry>, ZipError> {
     let directory = find_directory(input)?;
@@ -86,57 +77,6 @@ pub(super) fn read(input: &mut (impl Read + Seek)) -> Result<Vec<Entry>, ZipErro
     } else {
         Err(damaged("a gap or an overlap before the central directory", end))
     }
-}
-
-/// Reads the end record, which must be the file's last 22 bytes, and its zip64 form where it points there.
-pub(super) fn find_directory(input: &mut (impl Read + Seek)) -> Result<Directory, ZipError> {
-    let length = input.seek(SeekFrom::End(0))?;
-    let at = length.checked_sub(END_SIZE as u64).ok_or(damaged("no end record, the file is too short", 0))?;
-    let bytes: [u8; END_SIZE] = read_at(input, at)?;
-    let mut fields = Fields(&bytes);
-    if fields.u32() != END_SIGNATURE {
-        return Err(damaged("no end record, or bytes behind it,", at));
-    }
-    let disks = fields.u32();
-    let (count_here, count) = (fields.u16(), fields.u16());
-    let (size, offset) = (fields.u32(), fields.u32());
-    if disks != 0 || count_here != count || fields.u16() != 0 {
-        return Err(damaged("a split file or a comment", at));
-    }
-    let (directory, end) = if count == u16::MAX || size == IN_ZIP64 || offset == IN_ZIP64 {
-        find_directory64(input, at)?
-    } else {
-        (Directory { offset: offset.into(), size: size.into(), count: count.into() }, at)
-    };
-    let agrees = |wide: u64, short: u64, mark: u64| short == mark || short == wide;
-    let sound = directory.offset.checked_add(directory.size) == Some(end)
-        && agrees(directory.count, count.into(), u16::MAX.into())
-        && agrees(directory.size, size.into(), IN_ZIP64.into())
-        && agrees(directory.offset, offset.into(), IN_ZIP64.into());
-    if sound { Ok(directory) } else { Err(damaged("a central directory that does not end at the end record", at)) }
-}
-
-/// Reads the zip64 locator in front of the end record at `end`, and the record that it names.
-fn find_directory64(input: &mut (impl Read + Seek), end: u64) -> Result<(Directory, u64), ZipError> {
-    let missing = || damaged("no zip64 end record", end);
-    let locator_at = end.checked_sub(LOCATOR64_SIZE as u64).ok_or_else(missing)?;
-    let record_at = locator_at.checked_sub(END64_SIZE as u64).ok_or_else(missing)?;
-    let locator: [u8; LOCATOR64_SIZE] = read_at(input, locator_at)?;
-    let mut fields = Fields(&locator);
-    if (fields.u32(), fields.u32(), fields.u64(), fields.u32()) != (LOCATOR64_SIGNATURE, 0, record_at, 1) {
-        return Err(missing());
-    }
-    let record: [u8; END64_SIZE] = read_at(input, record_at)?;
-    let mut fields = Fields(&record);
-    if (fields.u32(), fields.u64()) != (END64_SIGNATURE, END64_SIZE as u64 - 12) {
-        return Err(missing());
-    }
-    let (_versions, disks) = (fields.u32(), fields.u64());
-    let (count_here, count, size, offset) = (fields.u64(), fields.u64(), fields.u64(), fields.u64());
-    if disks != 0 || count_here != count {
-        return Err(damaged("a split file", record_at));
-    }
-    Ok((Directory { offset, size, count }, record_at))
 }
 
 fn read_directory(input: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<Entry>, ZipError> {
@@ -281,7 +221,7 @@ fn refuse_duplicates(entries: &[Entry]) -> Result<(), ZipError> {
     Ok(())
 }
 
-fn read_at<const N: usize>(input: &mut (impl Read + Seek), at: u64) -> Result<[u8; N], ZipError> {
+pub(super) fn read_at<const N: usize>(input: &mut (impl Read + Seek), at: u64) -> Result<[u8; N], ZipError> {
     let mut bytes = [0; N];
     input.seek(SeekFrom::Start(at))?;
     input.read_exact(&mut bytes).map_err(|error| at_end(error, at))?;
@@ -302,9 +242,8 @@ pub(super) fn damaged(what: &'static str, at: u64) -> ZipError {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{Header, MODE_FILE, end_records};
-    use super::super::stream::Tail;
-    use super::{Fields, find_directory, read_central, read_local};
+    use super::super::record::{Header, MODE_FILE};
+    use super::{Fields, read_central, read_local};
     use std::io::Cursor;
 
     const GIB: u64 = 1 << 30;
@@ -331,14 +270,5 @@ mod tests {
         let mut entry = read_central(&mut Fields(&header.central()), 0).unwrap();
         let end = read_local(&mut Cursor::new(header.local(true)), &mut entry).unwrap();
         assert_eq!(end, entry.start + 5 * GIB);
-    }
-
-    #[test]
-    fn a_directory_beyond_4_gib_is_found() {
-        for (count, offset, size) in [(1, 5 * GIB, 100), (70_000, 3, 100), (65_535, 3, 100), (1, 3, 100)] {
-            let bytes = [vec![0; 100], end_records(count, offset, size)].concat();
-            let found = find_directory(&mut Tail::new(offset, &bytes)).unwrap();
-            assert_eq!((found.count, found.offset, found.size), (count, offset, size));
-        }
     }
 }

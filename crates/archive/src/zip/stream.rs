@@ -1,9 +1,8 @@
 //! Reads a zip front to back, from a pipe or a cipher. The central directory comes last and must say of each entry what
 //! the entry said of itself, in the same order (A10); until [`ZipStream::next`] has answered `None`, nothing is sure.
 
-use super::directory::{
-    Entry, at_end, check_descriptor, check_front, check_supported, damaged, find_directory, read_central,
-};
+use super::directory::{Entry, at_end, check_descriptor, check_front, check_supported, damaged, read_central};
+use super::end::find_directory;
 use super::field::Fields;
 use super::local::{Descriptor, Local};
 use super::read::Content;

@@ -109,7 +109,23 @@ fn a3_recipients_that_cannot_share_an_archive_are_refused() {
     assert_eq!(seal(&[rsa], &[]).unwrap().1.entries.len(), 2);
 }
 
-/// Recipients from the test vectors of C2SP age, and what is near them.
+/// Hardware keys' recipients, one of them post-quantum: we only seal, the `age` command and a plugin open.
+#[test]
+fn a3_recipients_of_hardware_keys_are_written_and_post_quantum_ones_kept_apart() {
+    let kinds = |recipients: &[Recipient]| -> Result<Vec<String>, SealError> {
+        let (bytes, _) = seal(recipients, &[("a", b"x")])?;
+        let facts = Archive::open(Cursor::new(bytes)).unwrap().inspect().unwrap();
+        Ok(facts.recipients.iter().map(ToString::to_string).collect())
+    };
+    let x25519 = recipient(vector!("age-recipient.txt"));
+    let tag = recipient(vector!("age-tag-recipient.txt"));
+    let tagpq = recipient(vector!("age-tagpq-recipient.txt"));
+    assert_eq!(kinds(&[tag, x25519.clone()]).unwrap(), [r#"age "p256tag""#, r#"age "X25519""#]);
+    assert_eq!(kinds(&vec![tagpq.clone(); 32]).unwrap(), vec![r#"age "mlkem768p256tag""#; 32]);
+    let mixed = kinds(&[tagpq, x25519]).unwrap_err().to_string();
+    assert_eq!(mixed, "archive: key: post-quantum recipients go with their like only");
+}
+
 #[test]
 fn a5_the_text_of_a_key_decides() {
     let age = text(vector!("age-recipient.txt")).trim();
