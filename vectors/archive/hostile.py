@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the receipt vectors and hostile/*.zip from the archives of make.sh and make-age.sh, byte by byte.
+"""Makes the receipt vectors, hostile/*.zip and inside/*.zip from the archives of make.sh and make-age.sh, byte by byte.
 
 No code of this project takes part: zip records are packed here a second time, from APPNOTE 6.3.10 and
 docs/spec/archive.md A18. Same input, same output, but for openssl's RSA padding in make.sh's archives.
@@ -15,6 +15,7 @@ import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "hostile")
+INSIDE = os.path.join(HERE, "inside")
 KEY256 = "00112233445566778899aabbccddeeffffeeddccbbaa99887766554433221100"
 IV = "000102030405060708090a0b0c0d0e0f"
 FILE, FOLDER, LINK, DEVICE, FIFO = 0o100644 << 16, (0o040755 << 16) | 16, 0o120777 << 16, 0o020644 << 16, 0o010644 << 16
@@ -26,8 +27,8 @@ def read(name):
         return file.read()
 
 
-def write(name, data):
-    with open(os.path.join(OUT, name + ".zip"), "wb") as file:
+def write(name, data, folder=OUT):
+    with open(os.path.join(folder, name + ".zip"), "wb") as file:
         file.write(data)
 
 
@@ -294,7 +295,7 @@ def inside(key):
         "bytes-behind": Zip().add("a", b"1").end() + b"x",
         "no-zip": b"hello, world",
     }.items():
-        write(f"inside-{name}", Zip().add("aes-key.rsa", key).add("iexec_out.zip.aes", sealed(zipped)).end())
+        write(name, Zip().add("aes-key.rsa", key).add("iexec_out.zip.aes", sealed(zipped)).end(), INSIDE)
 
 
 def age(body):
@@ -338,6 +339,7 @@ def greedy_key():
 
 def main():
     os.makedirs(OUT, exist_ok=True)
+    os.makedirs(INSIDE, exist_ok=True)
     with zipfile.ZipFile(os.path.join(HERE, "c-rsa2048.zip")) as c:
         key, body = c.read("aes-key.rsa"), c.read("iexec_out.zip.aes")
     with zipfile.ZipFile(os.path.join(HERE, "hostile", "short-data-key.zip")) as c:

@@ -68,8 +68,8 @@ fn deep() -> Vec<u8> {
 fn a11_nothing_makes_the_library_hold_more_than_64_mib() {
     let keys = fs::read_to_string(vectors().join("rsa2048.pem")).unwrap();
     let identities = [Identity::from_text(&keys, None).unwrap()];
-    let mut files: Vec<_> =
-        fs::read_dir(vectors().join("hostile")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let in_folder = |name: &str| fs::read_dir(vectors().join(name)).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = in_folder("hostile").chain(in_folder("inside")).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "zip"));
     for path in files {
         let bytes = fs::read(&path).unwrap();

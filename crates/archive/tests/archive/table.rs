@@ -1,4 +1,4 @@
-//! `vectors/archive/hostile/`: each file is refused with the very line that `expected.tsv` has for it.
+//! `vectors/archive/hostile/` and `inside/`: each file is refused with the very line that `expected.tsv` has for it.
 #![allow(clippy::disallowed_methods, reason = "a folder of vectors")]
 
 use crate::{list, rsa2048, vector};
@@ -58,13 +58,24 @@ fn refusal(bytes: &[u8]) -> Option<String> {
 
 #[test]
 fn each_hostile_file_is_refused_with_its_own_error() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/archive/hostile");
+    assert!(check("hostile") >= 60);
+}
+
+#[test]
+fn each_result_that_must_not_be_unpacked_is_refused_with_its_own_error() {
+    assert!(check("inside") >= 8);
+}
+
+/// Number of files in the folder, each refused as its table says.
+fn check(folder: &str) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/archive").join(folder);
     let table = fs::read_to_string(folder.join("expected.tsv")).unwrap_or_default();
     let rows: BTreeMap<&str, &str> = table.lines().filter_map(|line| line.split_once('\t')).collect();
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "zip"));
     files.sort();
-    assert!(files.len() >= 60 && rows.len() == files.len(), "{} files, {} rows", files.len(), rows.len());
+    assert_eq!(rows.len(), files.len(), "rows and files");
+    let count = files.len();
     let mut wrong = String::new();
     for path in files {
         let name = path.file_stem().unwrap().to_str().unwrap();
@@ -77,6 +88,7 @@ fn each_hostile_file_is_refused_with_its_own_error() {
         }
     }
     assert!(wrong.is_empty(), "not as in expected.tsv:\n{wrong}");
+    count
 }
 
 #[test]
