@@ -33,6 +33,9 @@ pub enum KeyError {
     /// Not a recipient or an identity of age.
     #[error("key: {0}")]
     Age(&'static str),
+    /// Recipients that cannot share an archive (A3).
+    #[error("key: the recipients: {0}")]
+    Recipients(&'static str),
     /// The value kept by the SMS is neither PEM nor base64 of PEM.
     #[error("key: expected a PEM text or its base64, found neither")]
     SmsValue,

@@ -4,6 +4,9 @@ use crate::key::{KeyError, PublicKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::fmt;
 
+/// Longest value that the SMS keeps, bytes.
+const MAX_SMS_VALUE: usize = 4096;
+
 /// A public key that an archive can be encrypted to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,6 +29,55 @@ impl Recipient {
         match STANDARD.decode(value).ok().and_then(|text| String::from_utf8(text).ok()) {
             Some(text) if is_age(text.trim()) => Self::from_age(text.trim()),
             _ => PublicKey::from_sms_value(value).map(Self::Rsa),
+        }
+    }
+
+    /// Reads the same value where it may name several keys of age, one a line (A5). Whatever could not share an archive is
+    /// refused here, before there is one.
+    pub fn list_from_sms_value(value: &str) -> Result<Vec<Self>, KeyError> {
+        if value.len() > MAX_SMS_VALUE {
+            return Err(KeyError::SmsValue);
+        }
+        let decoded = STANDARD.decode(value.trim()).ok().and_then(|text| String::from_utf8(text).ok());
+        let text = decoded.as_deref().filter(|text| is_age(text.trim())).unwrap_or(value).trim();
+        if !is_age(text) {
+            return Self::from_sms_value(text).map(|key| vec![key]);
+        }
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys = lines.map(Self::from_age).collect::<Result<Vec<_>, _>>()?;
+        Self::check_list(&keys).map(|()| keys)
+    }
+
+    /// The value to push to the SMS for these recipients: [`Self::to_sms_value`] of one, or one key of age a line.
+    pub fn list_to_sms_value(recipients: &[Self]) -> Result<String, KeyError> {
+        Self::check_list(recipients)?;
+        let value = recipients.iter().map(Self::to_sms_value).collect::<Vec<_>>().join("\n");
+        if value.len() > MAX_SMS_VALUE { Err(KeyError::Recipients("they are longer than 4096 bytes")) } else { Ok(value) }
+    }
+
+    /// Whether an archive can be encrypted to all of them at once (A3).
+    fn check_list(recipients: &[Self]) -> Result<(), KeyError> {
+        let several = recipients.len() > 1;
+        if recipients.is_empty() {
+            return Err(KeyError::Recipients("there is none"));
+        }
+        if recipients.len() > crate::MAX_RECIPIENTS {
+            return Err(KeyError::Recipients("there are more than 32"));
+        }
+        if several && recipients.iter().any(|key| matches!(key, Self::Rsa(_))) {
+            return Err(KeyError::Recipients("an RSA key is an archive's only recipient"));
+        }
+        if recipients.windows(2).any(|pair| pair[0].is_post_quantum() != pair[1].is_post_quantum()) {
+            return Err(KeyError::Recipients("post-quantum recipients go with their like only"));
+        }
+        Ok(())
+    }
+
+    fn is_post_quantum(&self) -> bool {
+        match self {
+            Self::Rsa(_) => false,
+            #[cfg(feature = "age")]
+            Self::Age(key) => key.is_post_quantum(),
         }
     }
 
