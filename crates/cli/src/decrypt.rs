@@ -205,3 +205,5 @@ const fn name_of(layout: Layout) -> &'static str {
         Layout::Plain => "plain",
     }
 }
+        Layout::Age => "age",
+        Layout::Age => "age",

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use iexec_archive::{Encryptor, EntryDigest, PlainWriter, PublicKey, SealError, Sealed};
+use iexec_archive::{Encryptor, EntryDigest, PlainWriter, Recipient, SealError, Sealed};
 use iexec_protocol::{
     cause::Cause,
     session::{ARCHIVE_NAME, ArchiveFile},
@@ -44,15 +44,15 @@ impl Destination {
         })
     }
 
-    /// Writes layout C; `receipt` is asked for the receipt's bytes once everything else is in.
+    /// Writes the layout that the recipients' keys ask for; `receipt` is asked for the receipt's bytes once everything else is in.
     pub(crate) fn write_encrypted(
         self,
         output: &Output,
-        recipient: &PublicKey,
+        recipients: &[Recipient],
         receipt: impl FnOnce(&Sealed) -> Result<Vec<u8>, Failure>,
     ) -> Result<ArchiveFile, Failure> {
         let writer = BufWriter::with_capacity(BUFFER, &self.file);
-        let mut encryptor = Encryptor::new(recipient, &mut UnwrapErr(OsRng), writer).map_err(encrypting)?;
+        let mut encryptor = Encryptor::to_recipients(recipients, &mut UnwrapErr(OsRng), writer).map_err(encrypting)?;
         fill(&mut encryptor, output, encrypting)?;
         let mut refused = None;
         let finished =
@@ -149,7 +149,7 @@ fn zipping(error: SealError) -> Failure {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
-    use iexec_archive::{Archive, Layout, PrivateKey, tree_of_zip};
+    use iexec_archive::{AgeIdentity, Archive, Layout, PrivateKey, tree_of_zip};
     use iexec_protocol::id::Sha256;
 
     use super::*;
@@ -175,7 +175,7 @@ mod tests {
             Ok(b"a receipt".to_vec())
         };
         let destination = Destination::create(to.path()).unwrap();
-        let written = destination.write_encrypted(&output, &key.public_key().unwrap(), receipt).unwrap();
+        let written = destination.write_encrypted(&output, &[key.public_key().unwrap().into()], receipt).unwrap();
 
         let path = to.path().join(ARCHIVE_NAME);
         let bytes = fs::read(&path).unwrap();
@@ -189,12 +189,27 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_age_each_open_their_archive() {
+        let (_folder, output) = output(&[("a.txt", "Hello"), ("computed.json", "{}")]);
+        let keys = [AgeIdentity::generate(), AgeIdentity::generate()];
+        let recipients = keys.each_ref().map(|key| key.recipient().into());
+        let to = tempfile::tempdir().unwrap();
+        let destination = Destination::create(to.path()).unwrap();
+        destination.write_encrypted(&output, &recipients, |_| Ok(b"a receipt".to_vec())).unwrap();
+        for key in keys {
+            let mut archive = Archive::open(File::open(to.path().join(ARCHIVE_NAME)).unwrap()).unwrap();
+            assert_eq!(archive.layout(), Layout::Age);
+            archive.decrypt_with(&[key.into()], &mut io::sink()).unwrap();
+        }
+    }
+
+    #[test]
     fn a_refused_receipt_leaves_an_empty_file() {
         let (_folder, output) = output(&[("a.txt", "Hello")]);
         let key = PrivateKey::generate(2048).unwrap().public_key().unwrap();
         let to = tempfile::tempdir().unwrap();
         let refuse = |_: &Sealed| Err(Failure::new(Cause::PostComputeInvalidTeeSignature, "no"));
-        let failure = Destination::create(to.path()).unwrap().write_encrypted(&output, &key, refuse).unwrap_err();
+        let failure = Destination::create(to.path()).unwrap().write_encrypted(&output, &[key.into()], refuse).unwrap_err();
         assert_eq!(failure.cause, Cause::PostComputeInvalidTeeSignature);
         assert_eq!(fs::read(to.path().join(ARCHIVE_NAME)).unwrap(), b"");
     }

@@ -161,8 +161,8 @@ impl Signer {
         let contribution = signed.or_fail(Cause::PostComputeInvalidTeeSignature, "the contribution")?;
         let receipt = |sealed: &_| self.draft.sign(&contribution.contribution, sealed, key);
         let archive = match (archive, delivery) {
-            (Some(archive), Delivery::Encrypted(recipient)) => {
-                Some(archive.write_encrypted(output, recipient, receipt)?)
+            (Some(archive), Delivery::Encrypted(recipients)) => {
+                Some(archive.write_encrypted(output, recipients, receipt)?)
             }
             (Some(archive), Delivery::Plain) => Some(archive.write_plain(output)?),
             (_, Delivery::Callback) | (None, _) => None,

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek};
 
-use iexec_archive::{Archive, BODY_ENTRY, KEY_ENTRY, Layout, OpenError, RECEIPT_ENTRY};
+use iexec_archive::{AGE_ENTRY, Archive, BODY_ENTRY, KEY_ENTRY, Layout, OpenError, RECEIPT_ENTRY};
 use iexec_protocol::params::DealParams;
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ pub(crate) enum NotAccepted {
     NotEncrypted(Layout),
     /// Something beside the ciphertext.
     #[error(
-        "the deal asks for an encrypted result: entry {0:?} may not be in its archive, only {KEY_ENTRY}, {BODY_ENTRY} and {RECEIPT_ENTRY}"
+        "the deal asks for an encrypted result: entry {0:?} may not be in its archive, only {KEY_ENTRY} and {BODY_ENTRY}, or {AGE_ENTRY}, and {RECEIPT_ENTRY}"
     )]
     Foreign(String),
     /// The ciphertext is no whole AES-CBC ciphertext.
@@ -30,20 +30,25 @@ pub(crate) fn must_be_encrypted(params: &str) -> bool {
     DealParams::parse(params).map_or(true, |params| params.encrypts())
 }
 
-/// Looks at the archive's directory.
+/// Looks at the archive's directory, and at an age file's header.
 pub(crate) fn check(archive: impl Read + Seek, encrypted: bool) -> Result<(), NotAccepted> {
-    let archive = Archive::open(archive)?;
+    let mut archive = Archive::open(archive)?;
     if !encrypted {
         return Ok(());
     }
-    if archive.layout() != Layout::C {
-        return Err(NotAccepted::NotEncrypted(archive.layout()));
-    }
-    if let Some(name) = archive.names().find(|name| ![KEY_ENTRY, BODY_ENTRY, RECEIPT_ENTRY].contains(name)) {
+    let layout = archive.layout();
+    let allowed: &[&str] = match layout {
+        Layout::C => &[KEY_ENTRY, BODY_ENTRY, RECEIPT_ENTRY],
+        Layout::Age => &[AGE_ENTRY, RECEIPT_ENTRY],
+        Layout::A | Layout::B | Layout::Plain => return Err(NotAccepted::NotEncrypted(layout)),
+    };
+    if let Some(name) = archive.names().find(|name| !allowed.contains(name)) {
         return Err(NotAccepted::Foreign(name.chars().take(80).collect()));
     }
-    // An IV and at least one block.
     match archive.body_size().unwrap_or_default() {
+        // The header of an age file is read whole: plaintext has none.
+        _ if layout == Layout::Age => Ok(archive.inspect().map(drop)?),
+        // An IV and at least one block.
         size if size >= 32 && size.is_multiple_of(16) => Ok(()),
         size => Err(NotAccepted::Body(size)),
     }
@@ -53,13 +58,20 @@ pub(crate) fn check(archive: impl Read + Seek, encrypted: bool) -> Result<(), No
 mod tests {
     use std::io::Cursor;
 
-    use iexec_archive::{Encryptor, PrivateKey, write_plain};
+    use iexec_archive::{AgeIdentity, Encryptor, PrivateKey, write_plain};
 
     use super::*;
 
     fn sealed() -> Vec<u8> {
         let key = PrivateKey::generate(2048).unwrap().public_key().unwrap();
         let mut writer = Encryptor::new(&key, &mut rand::rng(), Cursor::new(Vec::new())).unwrap();
+        writer.add_file("computed.json", &b"{}"[..]).unwrap();
+        writer.finish(|_| b"{}".to_vec()).unwrap().into_inner()
+    }
+
+    fn sealed_by_age() -> Vec<u8> {
+        let key = AgeIdentity::generate().recipient();
+        let mut writer = Encryptor::to_recipients(&[key.into()], &mut rand::rng(), Cursor::new(Vec::new())).unwrap();
         writer.add_file("computed.json", &b"{}"[..]).unwrap();
         writer.finish(|_| b"{}".to_vec()).unwrap().into_inner()
     }
@@ -86,6 +98,11 @@ mod tests {
     fn what_is_not_encrypted_is_refused_where_encryption_is_asked_for() {
         check(Cursor::new(sealed()), true).unwrap();
         check(Cursor::new(sealed()), false).unwrap();
+        check(Cursor::new(sealed_by_age()), true).unwrap();
+        let named_age = zip_of(&[(AGE_ENTRY, b"Hello, world!")]);
+        assert!(matches!(check(Cursor::new(&named_age), true), Err(NotAccepted::Damaged(OpenError::AgeHeader(_)))));
+        let beside = zip_of(&[(AGE_ENTRY, b"age"), (KEY_ENTRY, b"Hello, world!")]);
+        assert!(check(Cursor::new(&beside), true).is_err());
         let readable = plain(&[("computed.json", b"{}"), ("my-result.txt", b"Hello, world!")]);
         check(Cursor::new(&readable), false).unwrap();
         let error = check(Cursor::new(&readable), true).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! What happens to the output: who signs, and whether it leaves encrypted, plain, or only as callback bytes.
 
-use iexec_archive::PublicKey;
+use iexec_archive::Recipient;
 use iexec_protocol::{
     Address,
     cause::Cause,
@@ -23,8 +23,8 @@ pub(crate) struct PostCompute {
 /// How the result leaves.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// Encrypted to the beneficiary.
-    Encrypted(PublicKey),
+    /// Encrypted to the beneficiary, and to whoever else its key names: an RSA key alone, or keys of age.
+    Encrypted(Vec<Recipient>),
     /// Readable by anybody: the deal says so.
     Plain,
     /// Bytes on chain and no archive.
@@ -64,8 +64,8 @@ impl Delivery {
             }
             (true, false) => {
                 let key = variables.require("RESULT_ENCRYPTION_PUBLIC_KEY", unclear)?;
-                let key = PublicKey::from_sms_value(key);
-                key.map(Self::Encrypted)
+                let keys = Recipient::list_from_sms_value(key);
+                keys.map(Self::Encrypted)
                     .or_fail(Cause::PostComputeMalformedEncryptionPublicKey, "the beneficiary's key")
             }
             (false, true) => Ok(Self::Callback),

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use iexec_archive::PrivateKey;
+use iexec_archive::{AgeIdentity, PrivateKey, Recipient};
 use iexec_protocol::{
     id::Sha256,
     session::{SecretText, Service},
@@ -82,6 +82,20 @@ fn a_whole_session_becomes_a_plan() {
 }
 
 #[test]
+fn the_beneficiarys_key_picks_the_layout() {
+    let (one, two) = (AgeIdentity::generate().recipient(), AgeIdentity::generate().recipient());
+    for (value, count) in [(public_key(), 1), (one.to_string(), 1), (format!("{one}\n{two}\n"), 2)] {
+        let plan = Plan::parse(&session(&value), task(), &image()).unwrap();
+        let Delivery::Encrypted(recipients) = plan.post_compute.delivery else { panic!("not encrypted") };
+        assert_eq!(recipients.len(), count, "{value}");
+        assert!(recipients.iter().all(|key| matches!(key, Recipient::Age(_)) == value.starts_with("age1")));
+    }
+    let mixed = session(&format!("{one}\n{}", public_key()));
+    let failure = Plan::parse(&mixed, task(), &image()).err().unwrap();
+    assert_eq!(failure.cause, Cause::PostComputeMalformedEncryptionPublicKey);
+}
+
+#[test]
 fn each_missing_or_malformed_variable_has_iexecs_cause() {
     use Cause as C;
     let cases: &[(&str, &str, Option<&str>, Cause)] = &[
@@ -110,6 +124,7 @@ fn each_missing_or_malformed_variable_has_iexecs_cause() {
         ("post-compute", "RESULT_ENCRYPTION", Some("1"), C::PostComputeEncryptionPublicKeyMissing),
         ("post-compute", "RESULT_ENCRYPTION_PUBLIC_KEY", Some(""), C::PostComputeEncryptionPublicKeyMissing),
         ("post-compute", "RESULT_ENCRYPTION_PUBLIC_KEY", Some("bm8ga2V5"), C::PostComputeMalformedEncryptionPublicKey),
+        ("post-compute", "RESULT_ENCRYPTION_PUBLIC_KEY", Some("age1x"), C::PostComputeMalformedEncryptionPublicKey),
         ("post-compute", "RESULT_STORAGE_CALLBACK", Some("true"), C::TaskDescriptionInvalid),
         ("post-compute", "RESULT_STORAGE_CALLBACK", Some("maybe"), C::TaskDescriptionInvalid),
     ];
