@@ -38,7 +38,7 @@ pub(crate) enum AccountCommand {
 pub(crate) struct Move {
     /// Amount, in nRLC unless a unit follows
     amount: String,
-    /// RLC or nRLC
+    /// Unit of the amount: RLC or nRLC
     unit: Option<String>,
     #[command(flatten)]
     wallet: WalletOptions,

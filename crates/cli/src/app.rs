@@ -16,6 +16,7 @@ use crate::{
     remote::{Remote, online},
     run::Run,
     screen::{Answer, Screen, table},
+    secret::{self, ValueOptions},
     wallet_options::WalletOptions,
 };
 
@@ -74,7 +75,7 @@ pub(crate) enum AppCommand {
         /// Only for this requester
         #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
         requester_restrict: Option<Address>,
-        /// Accepted for the SDK's scripts
+        /// No effect (for scripts of the JavaScript SDK)
         #[arg(long, hide = true)]
         skip_preflight_check: bool,
         #[command(flatten)]
@@ -88,6 +89,28 @@ pub(crate) enum AppCommand {
         app_address: Option<Address>,
         #[command(flatten)]
         withdrawal: Withdrawal,
+    },
+    /// Give the app developer's secret to the SMS, which hands it to the app's enclaves; it cannot be replaced
+    #[command(after_help = "Example:\n  iexec app push-secret --secret-path api-key.txt")]
+    PushSecret {
+        /// The app; the one deployed last from this folder if not given
+        #[arg(value_parser = parse_address)]
+        app_address: Option<Address>,
+        #[command(flatten)]
+        value: ValueOptions,
+        #[command(flatten)]
+        wallet: WalletOptions,
+        #[command(flatten)]
+        chain: ChainOptions,
+    },
+    /// Does the SMS have the app developer's secret? Exit 0: yes, 1: no
+    #[command(after_help = "Example:\n  iexec app check-secret")]
+    CheckSecret {
+        /// The app; the one deployed last from this folder if not given
+        #[arg(value_parser = parse_address)]
+        app_address: Option<Address>,
+        #[command(flatten)]
+        chain: ChainOptions,
     },
     Run(Box<Run>),
 }
@@ -116,6 +139,14 @@ impl AppCommand {
             Self::Unpublish { app_address, withdrawal } => {
                 let app = asset::given_or_deployed(app_address, Kind::App, withdrawal.chain_id()?)?;
                 withdrawal.run("app", app, screen)
+            }
+            Self::PushSecret { app_address, value, wallet, chain } => {
+                let app = asset::given_or_deployed(app_address, Kind::App, chain.network()?.id)?;
+                secret::push_of_app(app, &value, &wallet, &chain, screen)
+            }
+            Self::CheckSecret { app_address, chain } => {
+                let app = asset::given_or_deployed(app_address, Kind::App, chain.network()?.id)?;
+                secret::check_of_app(app, &chain)
             }
             Self::Run(run) => run.run(screen),
         }
@@ -173,7 +204,8 @@ fn deploy(
 
 /// The app to deploy; what would make every task fail is refused here.
 fn app_of(section: AppSection) -> Result<App, Failure> {
-    let wrong = |message: &str| Err(Failure::invalid(format!("iexec.json: {message}")));
+    let wrong =
+        |message: &str| Err(Failure::invalid(format!("iexec.json: {message}")).hint("correct iexec.json there"));
     if section.name.is_empty() || section.multiaddr.is_empty() {
         return wrong("app.name and app.multiaddr must not be empty");
     }

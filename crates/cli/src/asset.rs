@@ -3,7 +3,10 @@
 
 use clap::Args;
 use iexec_chain::{view::Kind, writer::Deployed};
-use iexec_protocol::{Address, id::parse_address};
+use iexec_protocol::{
+    Address,
+    id::{AddressError, parse_address},
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,7 +22,7 @@ use crate::{
 /// Which object a command is about.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Subject {
-    /// Its address, or its number among the owner's (from 0); the one deployed last from this folder if not given
+    /// Address, or number among the owner's (from 0); the one deployed last from this folder if not given
     address_or_index: Option<AddressOrIndex>,
     /// The owner whose objects are numbered; the wallet if not given
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
@@ -55,7 +58,12 @@ impl std::str::FromStr for AddressOrIndex {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse() {
             Ok(index) => Ok(Self::Index(index)),
-            Err(_) => parse_address(text).map(Self::Address).map_err(|error| format!("{error}, or a number")),
+            Err(_) => parse_address(text).map(Self::Address).map_err(|error| match error {
+                AddressError::Malformed(_) => {
+                    format!("expected a number, or an address (0x and 40 hex digits), got {text:?}")
+                }
+                AddressError::Checksum { .. } => error.to_string(),
+            }),
         }
     }
 }

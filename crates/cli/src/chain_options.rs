@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use iexec_chain::network::{ChainFile, Network};
+use iexec_chain::network::{ChainFile, Network, NetworkError};
 use iexec_protocol::{U256, amount::Currency};
 
 use crate::{failure::Failure, files, screen::Screen};
@@ -25,24 +25,36 @@ pub(crate) struct ChainOptions {
 impl ChainOptions {
     /// The chain; without a chain.json, the ones that `iexec init` would write.
     pub(crate) fn network(&self) -> Result<Network, Failure> {
-        let named = std::env::var_os(CHAIN_FILE_VARIABLE).map(PathBuf::from);
+        let named = std::env::var_os(CHAIN_FILE_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);
         let path = files::working_folder()?.join(named.as_deref().unwrap_or(Path::new(CHAIN_FILE)));
         let file = match files::read_text(&path, iexec_chain::network::MAX_BYTES)? {
-            Some(text) => text.parse()?,
+            Some(text) => text.parse().map_err(|error| of_file(error, named.as_deref()))?,
             None if named.is_none() => ChainFile::initial(),
             None => {
                 let message = format!("{CHAIN_FILE_VARIABLE} names {}, and there is no such file", path.display());
                 return Err(Failure::user("ConfigurationError", message).hint("correct the variable, or unset it"));
             }
         };
-        Ok(file.select(self.chain.as_deref())?)
+        file.select(self.chain.as_deref()).map_err(|error| of_file(error, named.as_deref()))
+    }
+}
+
+/// The errors of a file that the variable names are not those of the chain.json of this folder.
+fn of_file(error: NetworkError, named: Option<&Path>) -> Failure {
+    let failure = Failure::from(error);
+    match (named, failure.message.strip_prefix(CHAIN_FILE)) {
+        (Some(path), Some(rest)) => {
+            let message = format!("{}{rest}", path.display());
+            Failure { message, ..failure }.hint(format!("correct that file, or unset {CHAIN_FILE_VARIABLE}"))
+        }
+        _ => failure,
     }
 }
 
 /// How transactions are sent.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct TransactionOptions {
-    /// Accepted for old scripts: fees are estimated for each transaction (EIP-1559)
+    /// No effect, fees are estimated for each transaction (for scripts of the JavaScript SDK)
     #[arg(long, value_names = ["AMOUNT", "UNIT"], num_args = 1..=2, help_heading = "Chain")]
     gas_price: Option<Vec<String>>,
     /// Blocks to wait for after a transaction

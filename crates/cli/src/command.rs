@@ -3,8 +3,8 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    account, app, completions, dataset, deal, failure::Failure, info, init, order, orderbook, result, screen::Answer,
-    screen::Screen, storage, task, wallet, workerpool,
+    account, app, category, completions, dataset, deal, failure::Failure, info, init, order, orderbook, result,
+    screen::Answer, screen::Screen, secret, storage, task, wallet, workerpool,
 };
 
 /// Run confidential computations on iExec: wallets, apps, orders, deals, tasks, results
@@ -14,7 +14,6 @@ use crate::{
     version,
     subcommand_required = true,
     arg_required_else_help = true,
-    propagate_version = true,
     after_help = "Examples:\n  iexec init\n  iexec app run 0x… --tag tee --encrypt-result --watch\n  iexec task show 0x… --download --decrypt"
 )]
 pub(crate) struct Cli {
@@ -28,10 +27,10 @@ pub(crate) struct Cli {
 #[derive(Args)]
 pub(crate) struct OutputOptions {
     /// Answer with one line of JSON and never ask
-    #[arg(long, global = true, help_heading = "Output")]
+    #[arg(long, global = true, overrides_with = "raw", help_heading = "Output")]
     pub(crate) raw: bool,
     /// Say nothing but the answer, warnings and errors
-    #[arg(long, global = true, help_heading = "Output")]
+    #[arg(long, global = true, overrides_with = "quiet", help_heading = "Output")]
     pub(crate) quiet: bool,
 }
 
@@ -59,6 +58,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Result(result::ResultCommand),
     #[command(subcommand)]
+    Requester(secret::RequesterCommand),
+    #[command(subcommand)]
+    Category(category::CategoryCommand),
+    #[command(subcommand)]
     Storage(storage::StorageCommand),
     Info(info::Info),
     Completions(completions::Completions),
@@ -78,6 +81,8 @@ impl Command {
             Self::Deal(command) => command.run(screen),
             Self::Task(command) => command.run(screen),
             Self::Result(command) => command.run(screen),
+            Self::Requester(command) => command.run(screen),
+            Self::Category(command) => command.run(),
             Self::Storage(command) => command.run(screen),
             Self::Info(command) => command.run(screen),
             Self::Completions(command) => command.run(),

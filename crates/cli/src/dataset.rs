@@ -79,7 +79,7 @@ pub(crate) enum DatasetCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Has the SMS a dataset's key? Exit 0: yes, 1: no
+    /// Does the SMS have a dataset's key? Exit 0: yes, 1: no
     #[command(after_help = "Example:\n  iexec dataset check-secret")]
     CheckSecret {
         /// The dataset; the one deployed last from this folder if not given

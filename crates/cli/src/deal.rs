@@ -37,7 +37,7 @@ pub(crate) enum DealCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Give the requester's stake of tasks that ran out of time back
+    /// Give back the requester's stake of tasks that ran out of time
     #[command(after_help = "Example:\n  iexec deal claim 0x…")]
     Claim {
         /// The deal

@@ -58,7 +58,7 @@ struct Vouched {
 impl Decryption<'_> {
     /// Decrypts; with `on_chain`, the receipt must be that of the task.
     pub(crate) fn run(&self, on_chain: Option<&OnChain>, screen: Screen) -> Result<Decrypted, Failure> {
-        files::refuse_existing(self.output, self.replace)?;
+        files::check_target(self.output, self.replace)?;
         let key = encryption_key::read_private(self.key_file)?;
         let mut archive = open(self.archive)?;
         if archive.layout() == Layout::Plain {
@@ -165,6 +165,11 @@ pub(crate) fn answer(decrypted: &Decrypted, output: &Path) -> Result<Answer, Fai
 }
 
 fn open(path: &Path) -> Result<Archive<BufReader<File>>, Failure> {
+    if path.is_dir() {
+        return Err(
+            Failure::user("FileError", format!("{} is a folder", path.display())).hint("name the archive in it")
+        );
+    }
     let file = File::open(path).map_err(|error| {
         files::failure("cannot be read", path, &error).or_hint("download it with `iexec task show <taskid> --download`")
     })?;
@@ -202,8 +207,7 @@ const fn name_of(layout: Layout) -> &'static str {
         Layout::A => "A",
         Layout::B => "B",
         Layout::C => "C",
+        Layout::Age => "age",
         Layout::Plain => "plain",
     }
 }
-        Layout::Age => "age",
-        Layout::Age => "age",

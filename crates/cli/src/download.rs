@@ -40,7 +40,7 @@ impl Fetch {
             format!("{name}.zip")
         };
         let path = files::working_folder()?.join(name);
-        files::refuse_existing(&path, replace)?;
+        files::check_target(&path, replace)?;
         Ok(Self { path, key, replace })
     }
 

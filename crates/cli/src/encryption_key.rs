@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iexec_archive::{PrivateKey, PublicKey};
+use iexec_archive::{KeyError, PrivateKey, PublicKey};
 use iexec_protocol::{
     Address,
     call::sms::{SecretExists, SecretId, SetSecret},
@@ -99,10 +99,10 @@ pub(crate) fn generate(folder: &KeyFolder, address: Address, force: bool, screen
         )
         .hint("it opens the results encrypted to it; back it up, then replace it with --force"));
     }
+    files::make_private_folder(&folder.0)?;
     screen.note("Making an RSA key of 4096 bits …");
     let private = PrivateKey::generate(BITS)?;
     let public = private.public_key()?;
-    files::make_private_folder(&folder.0)?;
     files::write(&private_path, private.to_pkcs8_pem()?.as_bytes(), Keep { secret: true, replace: force })?;
     files::write(&public_path, public.to_pem().as_bytes(), Keep { secret: false, replace: true })?;
     screen.note(
@@ -181,7 +181,11 @@ fn read_public(path: &Path) -> Result<PublicKey, Failure> {
         )
     };
     let text = files::read_text(path, MAX_PEM)?.ok_or_else(absent)?;
-    PublicKey::from_pem(&text).map_err(|error| Failure::from(error).at(path.display()))
+    PublicKey::from_pem(&text).map_err(|error| {
+        let private = matches!(&error, KeyError::Label { found, .. } if found.contains("PRIVATE KEY"));
+        let failure = Failure::from(error).at(path.display());
+        if private { failure.hint("that is the secret half: push the public one, <address>_key.pub") } else { failure }
+    })
 }
 
 /// A public key whose private half is another one would make results unreadable.
@@ -200,9 +204,18 @@ fn check_pair(folder: &KeyFolder, owner: Address, public: &PublicKey) -> Result<
 
 /// Reads a private key's file.
 pub(crate) fn read_private(path: &Path) -> Result<PrivateKey, Failure> {
-    let absent = || Failure::absent(format!("there is no private key {}", path.display()));
+    let absent = || {
+        Failure::absent(format!("there is no private key {}", path.display()))
+            .hint("name it with --beneficiary-key-file")
+    };
     let text = Zeroizing::new(files::read_text(path, MAX_PEM)?.ok_or_else(absent)?);
-    PrivateKey::from_pem(&text).map_err(|error| Failure::from(error).at(path.display()))
+    PrivateKey::from_pem(&text).map_err(|error| {
+        let hint = match error {
+            KeyError::Passphrase => "take its passphrase off first: `openssl pkey -in <file> -out <new file>`",
+            _ => "name the private key that the result was encrypted to with --beneficiary-key-file",
+        };
+        Failure::from(error).at(path.display()).hint(hint)
+    })
 }
 
 /// Whether the SMS has a beneficiary's key.

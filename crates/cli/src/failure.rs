@@ -1,11 +1,15 @@
 //! Why a command did not say yes: one line for the user, a hint, and whose fault it is.
 
+use std::process::ExitCode;
+
 use iexec_archive::{KeyError as ArchiveKeyError, OpenError};
 use iexec_chain::{
     ChainError, keyring::KeyringError, keystore::KeystoreError, network::NetworkError, wallet::WalletError,
 };
 use iexec_protocol::{call::CallError, key::KeyError};
 use serde_json::{Map, Value};
+
+use crate::files;
 
 /// A command's failure.
 #[derive(Debug)]
@@ -34,12 +38,18 @@ pub(crate) enum Blame {
 }
 
 impl Blame {
-    pub(crate) const fn code(self) -> u8 {
+    const fn code(self) -> u8 {
         match self {
             Self::User => 1,
             Self::Us => 2,
             Self::Interrupt => 130,
         }
+    }
+}
+
+impl From<Blame> for ExitCode {
+    fn from(blame: Blame) -> Self {
+        Self::from(blame.code())
     }
 }
 
@@ -93,7 +103,12 @@ impl Failure {
                     .hint("check that the network runs (on a laptop: `iexecd devnet`) and that chain.json has its URLs")
             }
             CallError::Refused { status, .. } if *status < 500 => {
-                Self::user(name, format!("the {service} at {url} refused: {error}"))
+                let hint = match status {
+                    404 => "check that chain.json names the right URL for this service",
+                    429 => "too many requests: try again in a moment",
+                    _ => "correct what the service names, and try again",
+                };
+                Self::user(name, format!("the {service} at {url} refused: {error}")).hint(hint)
             }
             CallError::Refused { .. } => Self::ours(name, format!("the {service} at {url} failed: {error}"))
                 .hint("try again; if it stays so, tell its operator"),
@@ -162,9 +177,9 @@ impl From<KeyringError> for Failure {
             KeyringError::Keystore { cause: KeystoreError::WrongPassword, .. } => {
                 failure.hint("choose another wallet with --wallet-address or --wallet-file, or try the password again")
             }
-            KeyringError::Io { ref cause, .. } if cause.kind() != std::io::ErrorKind::NotFound => {
-                Self { blame: Blame::Us, ..failure }
-            }
+            KeyringError::Io { ref path, ref cause } => files::failure("cannot be used", path, cause).or_hint(
+                "choose another wallet with --wallet-address or --wallet-file, or its folder with --keystoredir",
+            ),
             KeyringError::NoHome => failure.hint("name a folder with --keystoredir"),
             _ => failure.hint("choose another wallet with --wallet-address or --wallet-file"),
         }
@@ -197,7 +212,7 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let message = error.to_string();
         match error {
-            OpenError::Decrypt => Self::user("DecryptionError", message)
+            OpenError::Decrypt | OpenError::OtherKey { .. } => Self::user("DecryptionError", message)
                 .hint("name the beneficiary's key with --beneficiary-key-file, or download the archive again"),
             OpenError::Write(_) => Self::ours("FileError", message).hint("check the disk's free space"),
             _ => Self::user("InvalidArchive", message)

@@ -1,7 +1,7 @@
 //! Files of a project folder: read with a bound, written whole or not at all.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{ErrorKind, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -31,25 +31,69 @@ pub(crate) fn working_folder() -> Result<PathBuf, Failure> {
 pub(crate) fn read_text(path: &Path, limit: usize) -> Result<Option<String>, Failure> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failure("cannot be read", path, &error)),
     };
     let mut text = String::new();
     let read = file.take(limit as u64 + 1).read_to_string(&mut text);
     read.map_err(|error| failure("cannot be read", path, &error))?;
     if text.len() > limit {
-        return Err(Failure::invalid(format!("{}: more than {limit} bytes", path.display())));
+        return Err(Failure::invalid(format!("{}: more than {limit} bytes", path.display()))
+            .hint("is it the file that you mean?"));
     }
     Ok(Some(text))
 }
 
 /// The JSON of a project file; `None` when there is none.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    refuse_device(path)?;
     let Some(text) = read_text(path, MAX_PROJECT_FILE)? else { return Ok(None) };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let read = serde_json::from_str(&text);
-    read.map(Some)
+    parse_json(&text)
+        .map(Some)
         .map_err(|error| Failure::invalid(format!("{name}: {error}")).hint(format!("correct {name} at that place")))
+}
+
+/// Reading from a pipe would wait for ever.
+fn refuse_device(path: &Path) -> Result<(), Failure> {
+    let odd = path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if odd {
+        return Err(Failure::user("FileError", format!("{} is not a regular file", path.display()))
+            .hint("move it away, and put a file in its place"));
+    }
+    Ok(())
+}
+
+/// A JSON object; errors name the value's path, what is expected there, line and column.
+fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    // A byte order mark may be ignored (RFC 8259, section 8.1).
+    let text = text.trim_start_matches('\u{feff}');
+    let first = text.trim_start().chars().next();
+    if first.is_some_and(|first| first != '{' && "[\"-0123456789tfn".contains(first)) {
+        return Err("expected a JSON object, `{ … }`".into());
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), plain(&error.inner().to_string()));
+        // Of malformed JSON the place is all that is known; an unknown key is named by the cause.
+        if error.inner().is_data() && path != "." && !cause.starts_with("unknown field") {
+            return format!("{path}: {cause}");
+        }
+        cause
+    })?;
+    reader.end().map_err(|error| error.to_string())?;
+    Ok(value)
+}
+
+/// The parser's words, without the names of our types.
+pub(crate) fn plain(error: &str) -> String {
+    let words: Vec<&str> = error.split(' ').collect();
+    match words.iter().position(|word| *word == "struct") {
+        Some(at) if at + 1 < words.len() => {
+            [&words[..at], &["a", "JSON", "object"], &words[at + 2..]].concat().join(" ")
+        }
+        _ => error.to_owned(),
+    }
 }
 
 /// Writes JSON with two spaces and no newline at the end, as the SDK does.
@@ -75,7 +119,8 @@ pub(crate) fn temporary(path: &Path, secret: bool) -> Result<NamedTempFile, Fail
     let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(if secret { 0o600 } else { 0o666 }));
     #[cfg(not(unix))]
     let _ = secret;
-    builder.tempfile_in(folder).map_err(|error| failure("cannot be written", path, &error))
+    // Of the error only its kind: its text names the temporary file, which means nothing to anyone.
+    builder.tempfile_in(folder).map_err(|error| failure("cannot be written", path, &error.kind().into()))
 }
 
 /// Gives a temporary file its name.
@@ -84,14 +129,27 @@ pub(crate) fn finish(file: NamedTempFile, path: &Path, replace: bool) -> Result<
     let named = if replace { file.persist(path) } else { file.persist_noclobber(path) };
     match named {
         Ok(_) => Ok(()),
-        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
         Err(error) => Err(failure("cannot be written", path, &error.error)),
     }
 }
 
 /// Refuses early what would be refused at the end.
 pub(crate) fn refuse_existing(path: &Path, replace: bool) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::user("FileError", format!("{} is a folder", path.display())).hint("name a file in it"));
+    }
     if !replace && path.exists() { Err(exists(path)) } else { Ok(()) }
+}
+
+/// The same for a file that the user named: its folder must be there, too.
+pub(crate) fn check_target(path: &Path, replace: bool) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(Failure::user("FileError", format!("there is no folder {}", folder.display()))
+            .hint("make it, or name another file"));
+    }
+    refuse_existing(path, replace)
 }
 
 fn exists(path: &Path) -> Failure {
@@ -110,12 +168,18 @@ pub(crate) fn make_private_folder(path: &Path) -> Result<(), Failure> {
 /// A failed operation on a file.
 pub(crate) fn failure(what: &str, path: &Path, error: &std::io::Error) -> Failure {
     let message = format!("{} {what}: {error}", path.display());
+    let user =
+        |hint: Option<&str>| Failure { hint: hint.map(str::to_owned), ..Failure::user("FileError", message.clone()) };
     match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData => Failure::user("FileError", message),
-        std::io::ErrorKind::PermissionDenied => {
-            Failure::user("FileError", message).hint("check who owns the file and its folder")
+        ErrorKind::PermissionDenied => user(Some("check who owns the file and its folder")),
+        ErrorKind::IsADirectory => user(Some("it is a folder: name a file")),
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => user(Some("a file is where a folder should be")),
+        ErrorKind::InvalidData => user(Some("a text file is expected, in UTF-8")),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
+            Failure::ours("FileError", message).hint("check the disk's free space, and whether it can be written")
         }
-        _ => Failure::ours("FileError", message),
+        ErrorKind::Interrupted | ErrorKind::OutOfMemory | ErrorKind::TimedOut => Failure::ours("FileError", message),
+        _ => user(None),
     }
 }
 

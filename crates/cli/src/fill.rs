@@ -34,10 +34,10 @@ pub(crate) struct Fill {
     /// Request order of the market; that of orders.json if not given
     #[arg(long, value_name = "ORDERHASH")]
     request: Option<OrderHash>,
-    /// Accepted for the SDK's scripts: nothing is asked
+    /// No effect, nothing is asked (for scripts of the JavaScript SDK)
     #[arg(long)]
     force: bool,
-    /// Accepted for the SDK's scripts
+    /// No effect (for scripts of the JavaScript SDK)
     #[arg(long, visible_alias = "skip-request-check", hide = true)]
     skip_preflight_check: bool,
     #[command(flatten)]

@@ -51,7 +51,12 @@ impl Image {
                 "an image of a registry is named <host>/<name>@sha256:<digest> (`docker buildx imagetools inspect` tells it), one on this disk oci:<folder>",
             ));
         };
-        let checksum = Sha256::from_oci(digest).map_err(|error| Failure::invalid(format!("--image: {error}")))?.0;
+        let checksum = Sha256::from_oci(digest)
+            .map_err(|_| {
+                Failure::invalid(format!("--image: the digest must be sha256: and 64 hex digits, got {digest:?}"))
+                    .hint("`docker buildx imagetools inspect <image>` tells it")
+            })?
+            .0;
         Ok(Self { name: last_part(name), multiaddr: text.to_owned(), checksum })
     }
 
@@ -60,6 +65,11 @@ impl Image {
             Some((folder, tag)) if !tag.contains('/') => (folder, Some(tag)),
             _ => (text, None),
         };
+        if folder.is_empty() {
+            return Err(
+                Failure::invalid("no folder is named").hint("name the folder of an OCI image layout: oci:<folder>")
+            );
+        }
         let path = Path::new(folder).canonicalize().map_err(|error| {
             files::failure("cannot be read", Path::new(folder), &error)
                 .or_hint("name the folder of an OCI image layout: oci:<folder>")
@@ -88,12 +98,14 @@ impl Index {
         let found: Vec<_> = self.manifests.iter().filter(named).collect();
         match found.as_slice() {
             [one] => Ok((*one).clone()),
-            several => Err(Failure::invalid(format!(
-                "{folder} has {} images{}",
-                several.len(),
-                tag.map_or_else(String::new, |tag| format!(" tagged {tag:?}"))
-            ))
-            .hint("name the one with oci:<folder>:<tag>")),
+            several => {
+                let tagged = tag.map_or_else(String::new, |tag| format!(" tagged {tag:?}"));
+                let message = match several.len() {
+                    0 => format!("{folder} has no image{tagged}"),
+                    count => format!("{folder} has {count} images{tagged}"),
+                };
+                Err(Failure::invalid(message).hint("name the one with oci:<folder>:<tag>"))
+            }
         }
     }
 }
@@ -147,7 +159,9 @@ mod tests {
         let folder = layout(r#"{"manifests":[]}"#);
         let text = format!("oci:{}", folder.path().display());
         assert!(Image::find(&text).unwrap_err().message.ends_with("several platforms"));
-        assert!(Image::find(&format!("{text}:latest")).unwrap_err().message.ends_with("0 images tagged \"latest\""));
+        assert!(
+            Image::find(&format!("{text}:latest")).unwrap_err().message.ends_with("has no image tagged \"latest\"")
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod account;
 mod app;
 mod asset;
+mod category;
 mod chain_options;
 mod checksum;
 mod command;
@@ -25,6 +26,7 @@ mod market;
 mod offer;
 mod offers;
 mod order;
+mod order_end;
 mod order_template;
 mod orderbook;
 mod preflight;
@@ -34,6 +36,7 @@ mod remote;
 mod result;
 mod run;
 mod screen;
+mod secret;
 mod selection;
 mod storage;
 mod task;
@@ -43,11 +46,22 @@ mod wallet;
 mod wallet_options;
 mod workerpool;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 fn main() -> ExitCode {
+    // What a panic says may hold a secret: its place is enough to find it.
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        screen::complain(&format!(
+            "error: this command broke at {place}\nhint: report it with the command that you gave"
+        ));
+    }));
+    panic::catch_unwind(run).unwrap_or_else(|_| failure::Blame::Us.into())
+}
+
+fn run() -> ExitCode {
     let matches = match command::Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return usage::refuse(&error),

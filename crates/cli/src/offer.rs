@@ -26,7 +26,7 @@ pub(crate) struct Terms {
     /// What a task's machine must have, or a workerpool has: names (tee, scone, gramine, tdx, gpu) or 0x…
     #[arg(long, value_name = "TAG", default_value = "none")]
     tag: Tag,
-    /// Accepted for the SDK's scripts: publishing is free and never asks
+    /// No effect, publishing is free and never asks (for scripts of the JavaScript SDK)
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub(crate) struct Withdrawal {
     /// Take out all of its orders, not only the newest
     #[arg(long)]
     all: bool,
-    /// Accepted for the SDK's scripts: nothing is asked
+    /// No effect, nothing is asked (for scripts of the JavaScript SDK)
     #[arg(long)]
     force: bool,
     #[command(flatten)]

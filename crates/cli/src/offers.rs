@@ -128,7 +128,8 @@ impl Preflight<'_> {
             Some(category) => Err(Failure::absent(format!(
                 "--category: the chain has no category {category}, only 0 to {}",
                 count.saturating_sub(1)
-            ))),
+            ))
+            .hint("`iexec category show 0` tells what a category is; leave the option out to take any")),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     fill::Fill,
     market,
+    order_end::{Cancel, Unpublish},
     order_template::{read, template},
     project::{OrderSection, Project, SignedOrders},
     remote::{Remote, online},
@@ -22,7 +23,7 @@ use crate::{
     wallet_options::WalletOptions,
 };
 
-/// Describe, sign, publish, match and show orders by hand
+/// Describe, sign, publish, match, show and end orders by hand
 #[derive(Subcommand)]
 pub(crate) enum OrderCommand {
     /// Add templates of orders to iexec.json
@@ -37,6 +38,8 @@ pub(crate) enum OrderCommand {
     /// Match four orders into a deal: those of orders.json, or of the market by hash
     #[command(after_help = "Example:\n  iexec order fill --workerpool 0x…")]
     Fill(Box<Fill>),
+    Unpublish(Box<Unpublish>),
+    Cancel(Box<Cancel>),
     /// Show orders: those of orders.json, or of the market by hash
     #[command(after_help = "Examples:\n  iexec order show --app\n  iexec order show --workerpool 0x…")]
     Show(Named),
@@ -57,16 +60,16 @@ pub(crate) struct Chosen {
     /// The request order
     #[arg(long)]
     request: bool,
-    /// Accepted for the SDK's scripts: nothing is asked
+    /// No effect, nothing is asked (for scripts of the JavaScript SDK)
     #[arg(long)]
-    force: bool,
-    /// Accepted for the SDK's scripts
+    pub(crate) force: bool,
+    /// No effect (for scripts of the JavaScript SDK)
     #[arg(long, visible_alias = "skip-request-check", hide = true)]
     skip_preflight_check: bool,
     #[command(flatten)]
-    wallet: WalletOptions,
+    pub(crate) wallet: WalletOptions,
     #[command(flatten)]
-    chain: ChainOptions,
+    pub(crate) chain: ChainOptions,
 }
 
 /// Which orders, by hash.
@@ -75,18 +78,18 @@ pub(crate) struct Chosen {
 pub(crate) struct Named {
     /// The app order
     #[arg(long, value_name = "ORDERHASH", num_args = 0..=1)]
-    app: Option<Option<OrderHash>>,
+    pub(crate) app: Option<Option<OrderHash>>,
     /// The dataset order
     #[arg(long, value_name = "ORDERHASH", num_args = 0..=1)]
-    dataset: Option<Option<OrderHash>>,
+    pub(crate) dataset: Option<Option<OrderHash>>,
     /// The workerpool order
     #[arg(long, value_name = "ORDERHASH", num_args = 0..=1)]
-    workerpool: Option<Option<OrderHash>>,
+    pub(crate) workerpool: Option<Option<OrderHash>>,
     /// The request order
     #[arg(long, value_name = "ORDERHASH", num_args = 0..=1)]
-    request: Option<Option<OrderHash>>,
+    pub(crate) request: Option<Option<OrderHash>>,
     #[command(flatten)]
-    chain: ChainOptions,
+    pub(crate) chain: ChainOptions,
 }
 
 impl OrderCommand {
@@ -96,12 +99,20 @@ impl OrderCommand {
             Self::Sign(chosen) => chosen.sign(screen),
             Self::Publish(chosen) => chosen.publish(screen),
             Self::Fill(fill) => fill.run(screen),
+            Self::Unpublish(unpublish) => unpublish.run(screen),
+            Self::Cancel(cancel) => cancel.run(screen),
             Self::Show(named) => named.show(),
         }
     }
 }
 
 impl Chosen {
+    /// The kinds asked for by name.
+    pub(crate) fn asked(&self) -> Result<[bool; 4], Failure> {
+        let asked = [self.app, self.dataset, self.workerpool, self.request];
+        if asked.contains(&true) { Ok(asked) } else { Err(Named::none()) }
+    }
+
     /// The kinds asked for; all when none is.
     fn wants(&self) -> [bool; 4] {
         let asked = [self.app, self.dataset, self.workerpool, self.request];
@@ -261,6 +272,12 @@ async fn owned(remote: &Remote, kind: Kind, address: Address, wallet: &Wallet) -
 }
 
 impl Named {
+    /// No kind was named.
+    pub(crate) fn none() -> Failure {
+        Failure::invalid("which order? none was named")
+            .hint("name one or more of --app, --dataset, --workerpool, --request")
+    }
+
     fn show(&self) -> Result<Answer, Failure> {
         let here = Project::here()?.orders(self.chain.network()?.id)?;
         online(async {
@@ -271,8 +288,7 @@ impl Named {
             show_one(&remote, self.workerpool, here.workerpoolorder, &mut shown).await?;
             show_one(&remote, self.request, here.requestorder, &mut shown).await?;
             if shown.is_empty() {
-                return Err(Failure::invalid("which order? none was named")
-                    .hint("name one or more of --app, --dataset, --workerpool, --request"));
+                return Err(Self::none());
             }
             let text = serde_json::to_string_pretty(&shown).unwrap_or_default();
             Answer::new(&shown, text)

@@ -3,7 +3,7 @@
 use iexec_protocol::{B256, order::Order};
 use serde_json::{Value, json};
 
-use crate::{failure::Failure, offer};
+use crate::{failure::Failure, files, offer};
 
 /// An order as iexec.json has it: tag as names, params as an object, no salt.
 pub(crate) fn template(order: &impl Order) -> Result<Value, Failure> {
@@ -24,15 +24,20 @@ pub(crate) fn read<T: Order>(template: Option<Value>) -> Result<Option<T>, Failu
     let Some(mut value) = template else { return Ok(None) };
     let place = format!("iexec.json: order.{}order", T::KIND);
     let Some(fields) = value.as_object_mut() else {
-        return Err(Failure::invalid(format!("{place} must be an object")));
+        return Err(Failure::invalid(format!("{place} must be an object"))
+            .hint(format!("write a new one with `iexec order init --{}`", T::KIND)));
     };
     fields.insert("salt".into(), json!(B256::from(offer::salt())));
     if let Some(params) = fields.get("params").filter(|params| params.is_object()) {
         let text = params.to_string();
         fields.insert("params".into(), json!(text));
     }
-    let order = serde_json::from_value(value).map_err(|error| Failure::invalid(format!("{place}: {error}")))?;
-    Ok(Some(order))
+    serde_path_to_error::deserialize(value).map(Some).map_err(|error| {
+        let (path, cause) = (error.path().to_string(), files::plain(&error.inner().to_string()));
+        let at = if path == "." { place } else { format!("{place}.{path}") };
+        Failure::invalid(format!("{at}: {cause}"))
+            .hint(format!("correct it there, or write a new one with `iexec order init --{}`", T::KIND))
+    })
 }
 
 #[cfg(test)]
@@ -63,6 +68,6 @@ mod tests {
         let mut value = template(&AppOrder::default()).unwrap();
         value["appprice"] = json!("-1");
         let failure = read::<AppOrder>(Some(value)).unwrap_err();
-        assert_eq!(failure.message, "iexec.json: order.apporder: not an unsigned integer: \"-1\"");
+        assert_eq!(failure.message, "iexec.json: order.apporder.appprice: not an unsigned integer: \"-1\"");
     }
 }

@@ -23,7 +23,10 @@ use crate::{
 #[derive(Subcommand)]
 pub(crate) enum OrderbookCommand {
     /// List the orders of an app
-    #[command(after_help = "Example:\n  iexec orderbook app 0x7bd4783FDCAD405A28052a0d1f11236A741da593")]
+    #[command(
+        mut_arg("app", |arg| arg.hide(true)),
+        after_help = "Example:\n  iexec orderbook app 0x7bd4783FDCAD405A28052a0d1f11236A741da593"
+    )]
     App {
         /// The app
         #[arg(value_parser = parse_address)]
@@ -32,7 +35,10 @@ pub(crate) enum OrderbookCommand {
         filter: Filter,
     },
     /// List the orders of a dataset
-    #[command(after_help = "Example:\n  iexec orderbook dataset 0x7bd4783FDCAD405A28052a0d1f11236A741da593")]
+    #[command(
+        mut_arg("dataset", |arg| arg.hide(true)),
+        after_help = "Example:\n  iexec orderbook dataset 0x7bd4783FDCAD405A28052a0d1f11236A741da593"
+    )]
     Dataset {
         /// The dataset
         #[arg(value_parser = parse_address)]
@@ -42,6 +48,7 @@ pub(crate) enum OrderbookCommand {
     },
     /// List the orders of a workerpool, or of all
     #[command(
+        mut_arg("workerpool", |arg| arg.hide(true)),
         after_help = "Examples:\n  iexec orderbook workerpool\n  iexec orderbook workerpool --tag tee,tdx --category 0"
     )]
     Workerpool {

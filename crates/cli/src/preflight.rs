@@ -25,8 +25,8 @@ use crate::{
 /// Percent of its price that a workerpool's owner must have staked (`PoCo` `WORKERPOOL_STAKE_RATIO`).
 const POOL_STAKE_PERCENT: u64 = 30;
 /// Keys of deal parameters that SDKs write and that no pool of today reads.
-const FOREIGN_PARAMS: [&str; 4] =
-    ["iexec_developer_logger", "iexec_tee_post_compute_image", "iexec_tee_post_compute_fingerprint", "bulk_cid"];
+const FOREIGN_PARAMS: [&str; 3] =
+    ["iexec_developer_logger", "iexec_tee_post_compute_image", "iexec_tee_post_compute_fingerprint"];
 
 /// A run that is to be checked.
 pub(crate) struct Preflight<'a> {
@@ -59,18 +59,23 @@ pub(crate) fn check_params(params: &DealParams) -> Result<(), Failure> {
             Failure::invalid(format!("--args: {error}")).hint("close the quote, or escape it with \\")
         })?;
     }
-    for file in &params.iexec_input_files {
-        let good = url::Url::parse(file).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-        if !good {
+    for (number, file) in (1..).zip(&params.iexec_input_files) {
+        let url = url::Url::parse(file).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
             return Err(Failure::invalid(format!("--input-files: {file:?} is not an http or https URL"))
                 .hint("separate several URLs with commas; a comma inside one is written %2C"));
+        };
+        if url.password().is_some() || !url.username().is_empty() {
+            return Err(Failure::invalid(format!("--input-files: URL {number} holds a user name or a password"))
+                .hint("deal parameters are public for ever: use a link that needs neither"));
         }
     }
     match params.iexec_result_storage_provider.as_deref() {
         None | Some("ipfs") => Ok(()),
         Some(other) => Err(Failure::invalid(format!(
             "--params: iexec_result_storage_provider is {other:?}, and only \"ipfs\" is supported"
-        ))),
+        ))
+        .hint("leave it out, or write \"ipfs\"")),
     }
 }
 
@@ -132,7 +137,7 @@ impl Preflight<'_> {
             let id = SecretId::Requester { requester: self.wish.requester, key: name.clone() };
             let message =
                 format!("--secret {number}={name}: {} has no secret of that name in the SMS", self.wish.requester);
-            self.require(id, message, "push it with the JavaScript SDK's `iexec requester push-secret`").await?;
+            self.require(id, message, &format!("push it with `iexec requester push-secret {name}`")).await?;
         }
         Ok(())
     }

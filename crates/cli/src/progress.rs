@@ -66,12 +66,15 @@ pub(crate) async fn watch_task(remote: &Remote, deal: &Deal, task: TaskId, scree
 async fn until_ctrl_c(work: impl Future<Output = Result<Outcome, Failure>>, deal: DealId) -> Result<Outcome, Failure> {
     tokio::select! {
         done = work => done,
-        _ = tokio::signal::ctrl_c() => {
-            let message = format!("stopped watching; the deal {deal} goes on without this command");
-            let failure = Failure { blame: Blame::Interrupt, ..Failure::user("Interrupted", message) };
-            Err(failure.hint(format!("look at it again with `iexec deal show {deal} --watch`")))
-        }
+        _ = tokio::signal::ctrl_c() => Err(interrupted(deal)),
     }
+}
+
+/// Ctrl-C ends the command, not the deal.
+pub(crate) fn interrupted(deal: DealId) -> Failure {
+    let message = format!("stopped watching; the deal {deal} goes on without this command");
+    let failure = Failure { blame: Blame::Interrupt, ..Failure::user("Interrupted", message) };
+    failure.hint(format!("look at it again with `iexec deal show {deal} --watch`"))
 }
 
 struct Watch<'a> {
@@ -87,7 +90,8 @@ impl<'a> Watch<'a> {
     async fn new(remote: &'a Remote, deal: &'a Deal, screen: Screen) -> Result<Self, Failure> {
         let category = remote.chain.view_category(deal.category).await?;
         let deadline = deal.final_deadline(category.map_or(0, |category| category.seconds));
-        let scheduler = scheduler_of(remote, deal.workerpool.pointer).await;
+        // Without one, the chain alone is watched.
+        let scheduler = scheduler_of(remote, deal.workerpool.pointer).await.ok();
         let tasks = deal.tasks().collect();
         Ok(Self { remote, deal, tasks, deadline, scheduler, lines: Lines::new(screen) })
     }
@@ -149,10 +153,10 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// The pool's scheduler, if a look-up knows it.
-pub(crate) async fn scheduler_of(remote: &Remote, workerpool: Address) -> Option<String> {
+/// The pool's scheduler, as the look-up knows it.
+pub(crate) async fn scheduler_of(remote: &Remote, workerpool: Address) -> Result<String, Failure> {
     let call = FindScheduler { chain_id: remote.network.id, workerpool };
-    remote.client.send(remote.url_if_any(Service::Compass)?, &call).await.ok()
+    remote.send(Service::Compass, &call).await
 }
 
 /// A scheduler's account of a task.

@@ -9,9 +9,10 @@ use std::{
 
 use iexec_protocol::{
     Address, B256,
+    id::parse_address,
     order::{AppOrder, DatasetOrder, RequestOrder, Unverified, WorkerpoolOrder},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use crate::{failure::Failure, files};
@@ -59,11 +60,13 @@ struct Social {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppSection {
+    #[serde(deserialize_with = "address")]
     pub(crate) owner: Address,
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) kind: String,
     pub(crate) multiaddr: String,
+    #[serde(deserialize_with = "digest")]
     pub(crate) checksum: B256,
     /// Text (SDK 5) or object (SDK 6 to 8); apps of today have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -74,9 +77,11 @@ pub(crate) struct AppSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DatasetSection {
+    #[serde(deserialize_with = "address")]
     pub(crate) owner: Address,
     pub(crate) name: String,
     pub(crate) multiaddr: String,
+    #[serde(deserialize_with = "digest")]
     pub(crate) checksum: B256,
 }
 
@@ -84,6 +89,7 @@ pub(crate) struct DatasetSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkerpoolSection {
+    #[serde(deserialize_with = "address")]
     pub(crate) owner: Address,
     pub(crate) description: String,
 }
@@ -106,11 +112,11 @@ pub(crate) struct OrderSection {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Deployed {
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "addresses")]
     pub(crate) app: BTreeMap<String, Address>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "addresses")]
     pub(crate) dataset: BTreeMap<String, Address>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "addresses")]
     pub(crate) workerpool: BTreeMap<String, Address>,
 }
 
@@ -126,6 +132,27 @@ pub(crate) struct SignedOrders {
     pub(crate) workerpoolorder: Option<Unverified<WorkerpoolOrder>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) requestorder: Option<Unverified<RequestOrder>>,
+}
+
+/// An address, with a checksum that holds where it has one (EIP-55).
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Address, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_address(&text).map_err(D::Error::custom)
+}
+
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Address>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let read = |(chain, text): (String, String)| match parse_address(&text) {
+        Ok(address) => Ok((chain, address)),
+        Err(error) => Err(D::Error::custom(format!("{chain}: {error}"))),
+    };
+    texts.into_iter().map(read).collect()
+}
+
+fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<B256, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let read = (text.len() == 66 && text.starts_with("0x")).then(|| text.parse().ok()).flatten();
+    read.ok_or_else(|| D::Error::custom(format!("a digest must be 0x and 64 hex digits, got {text:?}")))
 }
 
 /// The description's file.

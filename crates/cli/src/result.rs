@@ -1,6 +1,6 @@
 //! `iexec result`: the beneficiary's key pair, and the decryption of results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use iexec_protocol::{Address, id::parse_address};
@@ -21,7 +21,7 @@ pub(crate) enum ResultCommand {
     /// Make the key pair that results are encrypted to
     #[command(
         visible_alias = "generate-keys",
-        after_help = "Example:\n  iexec result generate-encryption-keypair\nwrites .secrets/beneficiary/<wallet address>_key (keep it secret, back it up) and ….pub"
+        after_help = "Example:\n  iexec result generate-encryption-keypair\n\nIt writes .secrets/beneficiary/<wallet address>_key (keep it secret, back it up) and <wallet address>_key.pub."
     )]
     GenerateEncryptionKeypair {
         /// Replace an existing key pair: what was encrypted to it can then no longer be read
@@ -50,7 +50,7 @@ pub(crate) enum ResultCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Has the SMS a beneficiary's public key? Exit 0: yes, 1: no
+    /// Does the SMS have a beneficiary's public key? Exit 0: yes, 1: no
     #[command(
         visible_alias = "check-secret",
         after_help = "Examples:\n  iexec result check-encryption-key\n  iexec result check-encryption-key 0x7bd4783FDCAD405A28052a0d1f11236A741da593 --raw"
@@ -110,6 +110,10 @@ impl KeyOptions {
     }
 }
 
+fn same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
 impl ResultCommand {
     pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
@@ -126,7 +130,14 @@ impl ResultCommand {
             Self::Decrypt { encrypted_results_path, output, force, key, wallet } => {
                 let folder = files::working_folder()?;
                 let key_file = key.private_key(&wallet)?;
+                if output.as_os_str() == "-" {
+                    return Err(Failure::invalid("--output: `-` is no file")
+                        .hint("a result is checked whole before anyone gets it: name a file, then read that"));
+                }
                 let output = folder.join(output);
+                if output.is_file() && same_file(&output, &encrypted_results_path) {
+                    return Err(Failure::invalid("--output: that is the archive itself").hint("name another file"));
+                }
                 let decryption = Decryption {
                     archive: &encrypted_results_path,
                     key_file: &key_file,

@@ -1,11 +1,13 @@
 //! `iexec app run`: check everything, then sign, match, and, with `--watch`, wait for the result.
 
+use std::future::Future;
+
 use clap::Args;
-use iexec_chain::{view::Kind, writer::Orders};
+use iexec_chain::{ChainError, view::Kind, writer::Orders};
 use iexec_protocol::{
     Address,
     amount::Currency,
-    id::{DealId, parse_address},
+    id::{AddressError, DealId, parse_address},
     order::{Order, Unverified},
     params::{DealParams, Encryption},
     tag::Tag,
@@ -17,8 +19,8 @@ use crate::{
     asset,
     chain_options::{ChainOptions, TransactionOptions},
     encryption_key::KeyFolder,
-    failure::Failure,
-    market,
+    failure::{Blame, Failure},
+    files, market,
     offer::{checked, salt},
     preflight,
     progress::{self, Outcome},
@@ -107,7 +109,12 @@ impl std::str::FromStr for AddressOrDeployed {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "deployed" => Ok(Self::Deployed),
-            _ => parse_address(text).map(Self::Address).map_err(|error| format!("{error}, or `deployed`")),
+            _ => parse_address(text).map(Self::Address).map_err(|error| match error {
+                AddressError::Malformed(_) => {
+                    format!("expected `deployed`, or an address (0x and 40 hex digits), got {text:?}")
+                }
+                AddressError::Checksum { .. } => error.to_string(),
+            }),
         }
     }
 }
@@ -137,6 +144,9 @@ impl Run {
         online(async {
             let remote = Remote::connect(&self.chain).await?;
             Self::warn_of_missing_key(&wish, &params, screen)?;
+            if !wish.tag.is_tee() {
+                screen.warn("no TEE is asked for (--tag tee): whoever runs the worker can see and change everything, and many workers take TEE tasks only");
+            }
             let checked = preflight::Preflight { remote: &remote, wish: &wish, params: &params, screen };
             let chosen = checked.run(self.skip_preflight_check).await?;
             self.confirm_price(&remote, &chosen, screen)?;
@@ -172,7 +182,7 @@ impl Run {
             workerpool: asked(self.workerpool, Kind::Workerpool)?,
             requester,
             beneficiary: self.beneficiary.unwrap_or(requester),
-            callback: self.callback.unwrap_or_default(),
+            callback: self.callback().unwrap_or_default(),
             tag,
             category: self.category,
             trust: self.trust,
@@ -181,11 +191,16 @@ impl Run {
         })
     }
 
+    /// The zero address calls nobody.
+    fn callback(&self) -> Option<Address> {
+        self.callback.filter(|callback| !callback.is_zero())
+    }
+
     /// The deal's parameters: those of `--params`, and over them those of the other options.
     fn params(&self) -> Result<DealParams, Failure> {
         let given = self.params.as_deref().unwrap_or_default();
         let broken = |error: String| {
-            let error = error.trim_start_matches("deal parameters: ");
+            let error = files::plain(error.trim_start_matches("deal parameters: "));
             Failure::invalid(format!("--params: {error}")).hint("for example --params '{\"iexec_args\":\"a b\"}'")
         };
         let mut params = DealParams::parse(given).map_err(|error| broken(error.to_string()))?;
@@ -206,7 +221,7 @@ impl Run {
             params.iexec_result_encryption = Some(Encryption(true));
         }
         let provider = self.storage_provider.clone().or(params.iexec_result_storage_provider.take());
-        params.iexec_result_storage_provider = match self.callback {
+        params.iexec_result_storage_provider = match self.callback() {
             Some(_) => provider,
             None => provider.or_else(|| Some("ipfs".into())),
         };
@@ -219,7 +234,7 @@ impl Run {
         let own = params.encrypts() && wish.beneficiary == wish.requester;
         if own && !KeyFolder::new(None)?.has_private_key(wish.beneficiary) {
             screen.warn(format!(
-                "no private key of {} is in .secrets/beneficiary here: the result is decrypted where it is",
+                "the private key of {} is not in .secrets/beneficiary here: decrypt the result where that key is",
                 wish.beneficiary
             ));
         }
@@ -242,10 +257,36 @@ impl Run {
             workerpool: signed(remote, &wallet, chosen.workerpool)?,
             request: market::sign(remote, &wallet, chosen.request)?.to_unverified(),
         };
-        let matched = remote.writer(wallet, &self.transaction).match_orders(orders).await?;
+        let writer = remote.writer(wallet, &self.transaction);
+        let (matched, interrupted) = patiently(writer.match_orders(orders), screen).await?;
         screen.note(format!("The deal {} is made.", matched.deal));
         let tx_hash = matched.receipt.transaction.to_string();
-        Ok(Made { dealid: matched.deal, volume: matched.volume.to_string(), tx_hash })
+        let made = Made { dealid: matched.deal, volume: matched.volume.to_string(), tx_hash };
+        if interrupted {
+            return Err(progress::interrupted(made.dealid).fact("deals", json!([made])));
+        }
+        Ok(made)
+    }
+}
+
+/// What is sent cannot be called back: the first Ctrl-C waits for the deal's name, a second one leaves. Yields whether
+/// there was one.
+async fn patiently<T>(
+    sending: impl Future<Output = Result<T, ChainError>>,
+    screen: Screen,
+) -> Result<(T, bool), Failure> {
+    let mut sending = std::pin::pin!(sending);
+    tokio::select! {
+        sent = &mut sending => return Ok((sent?, false)),
+        _ = tokio::signal::ctrl_c() => screen.warn("the deal is on its way: waiting for its number; Ctrl-C again leaves without it"),
+    }
+    tokio::select! {
+        sent = &mut sending => Ok((sent?, true)),
+        _ = tokio::signal::ctrl_c() => {
+            let message = "stopped while the deal was being made: it may exist all the same";
+            let failure = Failure { blame: Blame::Interrupt, ..Failure::user("Interrupted", message) };
+            Err(failure.hint("`iexec account show` tells whether its price is locked; look before you run again"))
+        }
     }
 }
 

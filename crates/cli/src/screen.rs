@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::{checksum::checksummed, failure::Failure};
+use crate::{
+    checksum::checksummed,
+    failure::{Blame, Failure},
+};
 
 /// Where a command speaks.
 #[derive(Clone, Copy, Debug)]
@@ -72,12 +75,21 @@ impl Screen {
     pub(crate) fn show(self, answer: &Answer) -> ExitCode {
         let rest = answer.json.strip_prefix('{').unwrap_or("}");
         let comma = if rest == "}" { "" } else { "," };
-        if self.raw {
-            line(std::io::stdout(), &format!("{{\"ok\":true{comma}{rest}"));
-        } else if !answer.text.is_empty() {
-            line(anstream::stdout(), answer.text.trim_end());
+        let written = if self.raw {
+            writeln!(std::io::stdout(), "{{\"ok\":true{comma}{rest}")
+        } else if answer.text.is_empty() {
+            Ok(())
+        } else {
+            writeln!(anstream::stdout(), "{}", answer.text.trim_end())
+        };
+        match written {
+            // A reader that went away (`iexec … | head -1`) is no failure of the command.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                complain(&format!("error: the answer cannot be written: {error}\nhint: check where stdout goes"));
+                Blame::Us.into()
+            }
+            _ => ExitCode::from(u8::from(!answer.yes)),
         }
-        ExitCode::from(u8::from(!answer.yes))
     }
 
     /// Prints the failure; its exit code tells whose fault it is.
@@ -86,11 +98,10 @@ impl Screen {
             line(std::io::stderr(), &raw_failure(command, failure));
         } else {
             line(anstream::stderr(), &format!("error: {}", one_line(&failure.message)));
-            if let Some(hint) = &failure.hint {
-                line(anstream::stderr(), &format!("hint: {}", one_line(hint)));
-            }
+            let help = || format!("`{command} --help` shows how it is used");
+            line(anstream::stderr(), &format!("hint: {}", one_line(&failure.hint.clone().unwrap_or_else(help))));
         }
-        ExitCode::from(failure.blame.code())
+        failure.blame.into()
     }
 
     /// Asks before something is replaced or paid. `--raw` never asks.
@@ -114,14 +125,21 @@ impl Screen {
         }
     }
 
-    /// Asks for a password on the terminal, without an echo.
+    /// Asks for a wallet's password on the terminal, without an echo.
     pub(crate) fn password(self, question: &str) -> Result<Zeroizing<String>, Failure> {
+        let elsewhere = "--password-file, or in the environment variable IEXEC_WALLET_PASSWORD";
+        let asked = self.hidden(question, "the wallet's password", elsewhere);
+        asked.map_err(|failure| {
+            if failure.name == "SecretNeeded" { Failure { name: "PasswordNeeded", ..failure } } else { failure }
+        })
+    }
+
+    /// Asks for `what` on the terminal, without an echo; `elsewhere` is how it is given without one.
+    pub(crate) fn hidden(self, question: &str, what: &str, elsewhere: &str) -> Result<Zeroizing<String>, Failure> {
         if self.raw || !std::io::stdin().is_terminal() {
-            return Err(Failure::user(
-                "PasswordNeeded",
-                "the wallet's password is needed, and there is no terminal to ask on",
-            )
-            .hint("give it with --password-file, or in the environment variable IEXEC_WALLET_PASSWORD"));
+            let why = if self.raw { "--raw never asks" } else { "there is no terminal to ask on" };
+            return Err(Failure::user("SecretNeeded", format!("{what} is needed, and {why}"))
+                .hint(format!("give it with {elsewhere}")));
         }
         prompt(question);
         let read = rpassword::read_password().map_err(|error| Failure::ours("TerminalError", error.to_string()));
@@ -156,8 +174,13 @@ fn prompt(question: &str) {
 }
 
 fn line(mut out: impl std::io::Write, text: &str) {
-    // A reader that went away (`iexec … | head -1`) is no failure of the command.
+    // Where nobody can be told anything, the exit code still tells.
     let _ = writeln!(out, "{text}");
+}
+
+/// Says what is wrong with us, whatever the options are.
+pub(crate) fn complain(text: &str) {
+    line(anstream::stderr(), text);
 }
 
 /// Aligned `name  value` lines.

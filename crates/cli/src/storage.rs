@@ -22,7 +22,7 @@ use crate::{
     wallet_options::WalletOptions,
 };
 
-/// Prepare and check the result storage (needed by networks up to SDK 8 only)
+/// Prepare and check the result storage (only networks of SDK 8 and before need it)
 #[derive(Subcommand)]
 pub(crate) enum StorageCommand {
     /// Give the SMS a token for the result storage
@@ -42,7 +42,7 @@ pub(crate) enum StorageCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Has the SMS a token for the result storage? Exit 0: yes, 1: no
+    /// Does the SMS have a token for the result storage? Exit 0: yes, 1: no
     #[command(after_help = "Example:\n  iexec storage check")]
     Check {
         /// The storage

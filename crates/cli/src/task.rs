@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use iexec_protocol::{
+    Address,
     call::scheduler::GetTask,
     deal::Deal,
     id::{DealId, TaskId},
@@ -42,7 +43,7 @@ pub(crate) enum TaskCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Give the requester's stake of a task that ran out of time back
+    /// Give back the requester's stake of a task that ran out of time
     #[command(after_help = "Example:\n  iexec task claim 0x…")]
     Claim {
         /// The task
@@ -187,9 +188,10 @@ fn debug(taskid: TaskId, logs: bool, chain: &ChainOptions, screen: Screen) -> Re
         let remote = Remote::connect(chain).await?;
         let located = locate(&remote, taskid, None).await?;
         let pool = located.deal.workerpool.pointer;
-        let url = progress::scheduler_of(&remote, pool).await.ok_or_else(|| {
-            Failure::ours("WorkerpoolCallError", format!("nobody knows the scheduler of the workerpool {pool}"))
-                .hint("`compass` in chain.json names the look-up; `iexec task show` works without it")
+        let url = progress::scheduler_of(&remote, pool).await.map_err(|failure| {
+            failure
+                .at(format!("the scheduler of the workerpool {pool} is not known"))
+                .hint("`compass` in chain.json names the look-up of schedulers; `iexec task show` works without it")
         })?;
         let off_chain = remote.client.send(&url, &GetTask(taskid)).await;
         let off_chain =
@@ -232,6 +234,7 @@ fn history(off_chain: &Value) -> Vec<String> {
     let mut lines: Vec<_> = list(&off_chain["dateStatusList"]).iter().map(|change| line("scheduler", change)).collect();
     for replicate in list(&off_chain["replicates"]) {
         let worker = text(&replicate["walletAddress"]);
+        let worker = worker.parse::<Address>().map_or(worker, |address| address.to_string());
         lines.extend(list(&replicate["statusUpdateList"]).iter().map(|change| line(&worker, change)));
     }
     for key in ["cause", "message", "remedy"] {

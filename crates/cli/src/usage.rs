@@ -29,7 +29,7 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             ExitCode::from(1)
         }
         _ => {
-            let args: Vec<String> = std::env::args().skip(1).collect();
+            let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
             let name = named_by(&args);
             let raw = args.iter().any(|arg| arg == "--raw");
             Screen::new(raw, false).refuse(&name, &failure_of(&error.render().to_string(), &name))
@@ -37,13 +37,32 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// Words of the standard library's number parsers, and what they mean to a person.
+const NUMBERS: [(&str, &str); 4] = [
+    ("invalid digit found in string", "expected a whole number, 0 or more"),
+    ("cannot parse integer from empty string", "expected a whole number, 0 or more"),
+    ("number too large to fit in target type", "the number is too large"),
+    ("invalid UTF-8 was detected in one or more arguments", "an argument is not UTF-8 text"),
+];
+
 /// Clap's words before its first empty line are the error; its `tip:` lines are the hint.
 fn failure_of(rendered: &str, name: &str) -> Failure {
+    let help = format!("`{name} --help` shows how it is used");
     let error = rendered.split("\n\n").next().unwrap_or(rendered);
     let error = error.strip_prefix("error: ").unwrap_or(error);
+    if let Some(number) = negative_number(error) {
+        let message = format!("{number} is below 0, and no argument of `{name}` may be");
+        return Failure::user("UsageError", message).hint(help);
+    }
+    let plain = NUMBERS.iter().fold(error.to_owned(), |text, (words, meaning)| text.replace(words, meaning));
     let tips: Vec<_> = rendered.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).collect();
-    let hint = if tips.is_empty() { format!("`{name} --help` shows how it is used") } else { tips.join("; ") };
-    Failure::user("UsageError", error).hint(hint)
+    Failure::user("UsageError", plain).hint(if tips.is_empty() { help } else { tips.join("; ") })
+}
+
+/// The number that clap took for an option.
+fn negative_number(error: &str) -> Option<&str> {
+    let argument = error.strip_prefix("unexpected argument '")?.split('\'').next()?;
+    argument.strip_prefix('-')?.starts_with(|first: char| first.is_ascii_digit()).then_some(argument)
 }
 
 /// The deepest command that the arguments name.
@@ -90,6 +109,26 @@ mod tests {
             failure.message
         );
         assert_eq!(failure.hint.as_deref(), Some("`iexec task show --help` shows how it is used"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_told_in_plain_words() {
+        let failure = |args: &[&str]| {
+            let error = Cli::command().try_get_matches_from(args).unwrap_err();
+            failure_of(&error.render().to_string(), "iexec app run").message
+        };
+        assert_eq!(
+            failure(&["iexec", "app", "run", "--category", "x"]),
+            "invalid value 'x' for '--category <ID>': expected a whole number, 0 or more"
+        );
+        assert_eq!(
+            failure(&["iexec", "app", "run", "--trust", "99999999999999999999"]),
+            "invalid value '99999999999999999999' for '--trust <INTEGER>': the number is too large"
+        );
+        assert_eq!(
+            failure(&["iexec", "app", "run", "--category", "-1"]),
+            "-1 is below 0, and no argument of `iexec app run` may be"
+        );
     }
 
     #[test]

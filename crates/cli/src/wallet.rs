@@ -37,7 +37,7 @@ pub(crate) enum WalletCommand {
         #[arg(long)]
         force: bool,
     },
-    /// Keep an existing private key as a wallet
+    /// Make a wallet of a private key that you have
     #[command(
         after_help = "Examples:\n  iexec wallet import - < private-key.txt\n  iexec wallet import 0x564a9d… --keystoredir local"
     )]
@@ -96,9 +96,9 @@ pub(crate) enum WalletCommand {
 
 #[derive(clap::Args)]
 pub(crate) struct Sending {
-    /// Amount, in ether or RLC unless a unit follows
+    /// Amount, in whole coins unless a unit follows
     amount: String,
-    /// ether, gwei, wei; RLC, nRLC
+    /// Unit of the amount: ether, gwei or wei; RLC or nRLC
     unit: Option<String>,
     /// Who receives
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]

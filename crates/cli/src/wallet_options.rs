@@ -26,7 +26,7 @@ pub(crate) struct WalletOptions {
     /// Address of the wallet
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address, help_heading = "Wallet")]
     wallet_address: Option<Address>,
-    /// Keystore folder: `global`, `local` or a path
+    /// Folder of the wallets: `global` (~/.ethereum/keystore, the default), `local` (this one) or a path
     #[arg(long, value_name = "PATH", help_heading = "Wallet")]
     keystoredir: Option<KeystoreDir>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct WalletOptions {
 pub(crate) struct NewWalletOptions {
     #[command(flatten)]
     password: PasswordOptions,
-    /// Keystore folder: `global`, `local` or a path
+    /// Folder of the wallets: `global` (~/.ethereum/keystore, the default), `local` (this one) or a path
     #[arg(long, value_name = "PATH", help_heading = "Wallet")]
     keystoredir: Option<KeystoreDir>,
     /// Write an unencrypted ./wallet.json instead of a keystore (unsafe)
@@ -106,6 +106,10 @@ impl NewWalletOptions {
             Some(password) => password,
             None => new_password(screen)?,
         };
+        if password.is_empty() {
+            return Err(Failure::invalid("the password of the new wallet is empty; no wallet was written")
+                .hint("choose one; a wallet without any is made with --unencrypted"));
+        }
         Ok(keyring.store(wallet, &password, SystemTime::now())?)
     }
 }
@@ -119,17 +123,22 @@ impl PasswordOptions {
             return first_line(path).map(Some);
         }
         match std::env::var(PASSWORD_VARIABLE) {
-            Ok(password) => Ok(Some(Zeroizing::new(password))),
-            Err(std::env::VarError::NotPresent) => Ok(None),
+            Ok(password) if !password.is_empty() => Ok(Some(Zeroizing::new(password))),
+            Ok(_) | Err(std::env::VarError::NotPresent) => Ok(None),
             Err(std::env::VarError::NotUnicode(_)) => {
-                Err(Failure::invalid(format!("{PASSWORD_VARIABLE} is not UTF-8")))
+                Err(Failure::invalid(format!("{PASSWORD_VARIABLE} is not UTF-8"))
+                    .hint("give the password with --password-file"))
             }
         }
     }
 }
 
 fn first_line(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
-    let broken = |error: std::io::Error| files::failure("cannot be read", path, &error).at("--password-file");
+    let broken = |error: std::io::Error| {
+        files::failure("cannot be read", path, &error)
+            .at("--password-file")
+            .or_hint("name a file whose first line is the password")
+    };
     let mut text = Zeroizing::new(String::new());
     std::fs::File::open(path).map_err(broken)?.take(4096).read_to_string(&mut text).map_err(broken)?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
