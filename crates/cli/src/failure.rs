@@ -102,9 +102,12 @@ impl Failure {
                 Self::ours(name, format!("the {service} at {url} cannot be reached: {error}"))
                     .hint("check that the network runs (on a laptop: `iexecd devnet`) and that chain.json has its URLs")
             }
-            CallError::Refused { status, .. } if *status < 500 => {
+            CallError::Refused { status, message } if *status < 500 => {
                 let hint = match status {
-                    404 => "check that chain.json names the right URL for this service",
+                    // Our services say what is not there; another server's 404 has no words.
+                    404 if matches!(message.as_str(), "" | "Not Found") => {
+                        "check that chain.json names the right URL for this service"
+                    }
                     429 => "too many requests: try again in a moment",
                     _ => "correct what the service names, and try again",
                 };

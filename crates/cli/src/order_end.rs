@@ -63,6 +63,10 @@ impl Cancel {
         let wallet = self.chosen.wallet.open(screen)?;
         online(async {
             let remote = Remote::connect(&self.chosen.chain).await?;
+            refuse_ended(&remote, chosen.apporder.as_ref()).await?;
+            refuse_ended(&remote, chosen.datasetorder.as_ref()).await?;
+            refuse_ended(&remote, chosen.workerpoolorder.as_ref()).await?;
+            refuse_ended(&remote, chosen.requestorder.as_ref()).await?;
             let writer = remote.writer(wallet, &self.transaction);
             answer(&cancel(&writer, chosen).await?, "txHash")
         })
@@ -76,6 +80,17 @@ fn wanted<T: Order>(asked: bool, here: Option<Unverified<T>>) -> Result<Option<U
         None if asked => Err(unsigned(&format!("no {} order", T::KIND))),
         _ => Ok(None),
     }
+}
+
+/// Cancelling uses up what remains of an order's volume: of one without a rest there is nothing to cancel.
+async fn refuse_ended<T: Order>(remote: &Remote, order: Option<&Unverified<T>>) -> Result<(), Failure> {
+    let Some(Unverified { order, .. }) = order else { return Ok(()) };
+    let hash = order.hash(&remote.chain.domain());
+    if remote.chain.view_consumed(hash).await? < order.volume() {
+        return Ok(());
+    }
+    Err(Failure::user("OrderEnded", format!("the {} order {hash} is used up or cancelled already", T::KIND))
+        .hint("nothing was sent; `iexec order sign` makes a new one"))
 }
 
 async fn cancel(writer: &ChainWriter, orders: SignedOrders) -> Result<Done, Failure> {

@@ -35,6 +35,9 @@ pub(crate) enum TaskCommand {
     Debug {
         /// The task
         taskid: TaskId,
+        /// The task's deal: with it, a task is shown even before it is initialised
+        #[arg(long, value_name = "DEALID")]
+        deal: Option<DealId>,
         /// Ask for the app's output, too
         #[arg(long)]
         logs: bool,
@@ -97,7 +100,7 @@ impl TaskCommand {
     pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
             Self::Show(show) => show.run(screen),
-            Self::Debug { taskid, logs, chain, .. } => debug(taskid, logs, &chain, screen),
+            Self::Debug { taskid, deal, logs, chain, .. } => debug(taskid, deal, logs, &chain, screen),
             Self::Claim { taskid, deal, wallet, chain, transaction } => {
                 transaction.check(screen)?;
                 claim(taskid, deal, &wallet, &chain, &transaction, screen)
@@ -183,10 +186,16 @@ async fn locate(remote: &Remote, id: TaskId, deal: Option<DealId>) -> Result<Loc
     }
 }
 
-fn debug(taskid: TaskId, logs: bool, chain: &ChainOptions, screen: Screen) -> Result<Answer, Failure> {
+fn debug(
+    taskid: TaskId,
+    deal: Option<DealId>,
+    logs: bool,
+    chain: &ChainOptions,
+    screen: Screen,
+) -> Result<Answer, Failure> {
     online(async {
         let remote = Remote::connect(chain).await?;
-        let located = locate(&remote, taskid, None).await?;
+        let located = locate(&remote, taskid, deal).await?;
         let pool = located.deal.workerpool.pointer;
         let url = progress::scheduler_of(&remote, pool).await.map_err(|failure| {
             failure
