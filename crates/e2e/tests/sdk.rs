@@ -1,6 +1,6 @@
 //! The published npm `iexec` drives the network unmodified: the tutorial, command for command, by the SDK itself.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 use std::{fs, process::Command};
 
