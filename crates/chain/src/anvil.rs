@@ -169,9 +169,17 @@ pub fn prepared_state(tools: &Toolchain) -> Answer<'_, PathBuf, AnvilError> {
             return Err(AnvilError::Addresses { found, expected });
         }
         let state = dir.path().join(STATE_FILE);
+        readable(&state).map_err(|cause| io(&state, cause))?;
         std::fs::rename(&state, &tools.state).map_err(|cause| io(&state, cause))?;
         Ok(tools.state.clone())
     })
+}
+
+/// What every network begins with is no secret: other users of the machine may start one, too.
+fn readable(state: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(state, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    Ok(())
 }
 
 /// What the guard tells about the start.
@@ -186,7 +194,14 @@ type Report = tokio::sync::oneshot::Sender<Started>;
 /// Runs on its own thread from start to end of the process.
 fn guard(settings: &Settings, report: Report, stop: &mpsc::Receiver<Never>) {
     let log = settings.log.as_ref().map(std::fs::File::create).transpose();
-    let started = log.and_then(|log| Ok((log, command(settings).spawn()?)));
+    let started = log.and_then(|log| {
+        let mut command = command(settings);
+        if let Some(log) = &log {
+            // Why it does not start is said there.
+            command.stderr(log.try_clone()?);
+        }
+        Ok((log, command.spawn()?))
+    });
     let (log, mut child) = match started {
         Ok(started) => started,
         Err(cause) => return drop(report.send(Started::Not(cause))),

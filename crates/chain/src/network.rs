@@ -121,7 +121,8 @@ impl ChainFile {
         if let Some(closed) = CLOSED.iter().find(|closed| closed.name == wanted || closed.id.to_string() == wanted) {
             return Err(NetworkError::ShutDown { name: closed.name });
         }
-        Err(NetworkError::Unknown { name: wanted.to_owned(), known: join(self.chains.keys().map(String::as_str)) })
+        let known = if self.chains.is_empty() { "none".into() } else { join(self.chains.keys().map(String::as_str)) };
+        Err(NetworkError::Unknown { name: wanted.to_owned(), known })
     }
 
     /// The file's text: two spaces, no newline at the end.
