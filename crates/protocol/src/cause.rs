@@ -140,7 +140,7 @@ causes! {
     /// No worker contributed in time.
     ContributionTimeout = "CONTRIBUTION_TIMEOUT", "claim the deal: `iexec deal claim`";
     /// The deal names no framework that this pool has.
-    TeeNotSupported = "TEE_NOT_SUPPORTED", "choose a workerpool that offers the tag";
+    TeeNotSupported = "TEE_NOT_SUPPORTED", "run it with `--tag tee`, or choose a workerpool that offers the tag";
     /// The worker gave the task up.
     AbortedByWorker = "ABORTED_BY_WORKER", "the task is tried again";
     /// Not known.
