@@ -24,7 +24,7 @@ CREATE INDEX login_challenges_by_expiry ON login_challenges (expires);
 /// Seconds within which a challenge must be answered.
 pub const LIFETIME: u64 = 600;
 
-/// Challenges kept at most; anyone may ask for one.
+/// Challenges kept at most, the newest; anyone may ask for one.
 const MOST: i64 = 100_000;
 
 /// Makes a challenge for `address`; `service` is the domain's name, as `iExec Gateway`.
@@ -40,18 +40,17 @@ pub fn challenge<'a>(
     let challenge = LoginChallenge { name: service.to_owned(), chain_id, sentence };
     Box::pin(async move {
         sqlx::query("DELETE FROM login_challenges WHERE expires < ?").bind(seconds(now)).execute(store.pool()).await?;
-        let added = sqlx::query(
-            "INSERT INTO login_challenges SELECT ?, ?, ? WHERE (SELECT count(*) FROM login_challenges) < ?",
-        )
-        .bind(challenge.hash().to_string())
-        .bind(address.to_string())
-        .bind(seconds(now.saturating_add(LIFETIME)))
-        .bind(MOST)
-        .execute(store.pool())
-        .await?;
-        if added.rows_affected() == 0 {
-            return Err(Problem::unavailable("too many open logins; try again in a few minutes"));
-        }
+        sqlx::query("INSERT INTO login_challenges VALUES (?, ?, ?)")
+            .bind(challenge.hash().to_string())
+            .bind(address.to_string())
+            .bind(seconds(now.saturating_add(LIFETIME)))
+            .execute(store.pool())
+            .await?;
+        // Row ids are given in order: this forgets the oldest, and nobody is refused because of others.
+        sqlx::query("DELETE FROM login_challenges WHERE rowid <= (SELECT max(rowid) FROM login_challenges) - ?")
+            .bind(MOST)
+            .execute(store.pool())
+            .await?;
         Ok(challenge)
     })
 }

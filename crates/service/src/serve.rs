@@ -1,6 +1,7 @@
 //! A service on its port: bound first, measured, limited, and stopped without dropping what it answers.
 
 mod accept;
+mod body_time;
 mod connection;
 mod words;
 
@@ -90,6 +91,8 @@ pub struct Options {
     pub body: usize,
     /// Time until the head of an answer; longer gets 503.
     pub time: Duration,
+    /// Time for the body of a request, with 408 for who takes longer; `None` where a handler has a rule of its own.
+    pub body_time: Option<Duration>,
     /// Time for the head of a request, and for the pause before it; who takes longer is cut off.
     pub head_time: Duration,
     /// Connections that are open at once; more wait to be taken.
@@ -107,6 +110,7 @@ impl Default for Options {
         Self {
             body: 256 * 1024,
             time: Duration::from_secs(30),
+            body_time: Some(Duration::from_secs(10)),
             head_time: Duration::from_secs(10),
             // Well below the 1024 descriptors that a process commonly has.
             connections: 512,
@@ -127,10 +131,10 @@ pub fn serve(
     Box::pin(async move {
         tracing::info!("listening on {}", listener.origin());
         let router = wrap(router, &options);
-        let open = accept::accept(&listener.tcp, &router, &options, &stop).await;
+        let mut open = accept::accept(&listener.tcp, &router, &options, &stop).await;
         // Nobody is kept waiting by a port that takes no more connections.
         drop(listener);
-        if tokio::time::timeout(GRACE, open.shutdown()).await.is_err() {
+        if tokio::time::timeout(GRACE, async { while open.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!("stopped with requests still open");
         }
         Ok(())
@@ -169,8 +173,10 @@ async fn observe(State(options): State<Options>, request: Request, next: Next) -
     let started = Instant::now();
     let slow =
         || Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("no answer within {} s", options.time.as_secs()));
+    let (request, lateness) = body_time::bound(request, options.body_time);
     let answer = tokio::time::timeout(options.time, next.run(request)).await;
     let answer = answer.unwrap_or_else(|_| (options.refuse)(slow()));
+    let answer = lateness.problem().map_or(answer, options.refuse);
     let answer = words::given(answer, &method, &path, options.refuse).await;
     let class = format!("{}xx", answer.status().as_u16() / 100);
     options

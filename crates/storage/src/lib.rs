@@ -50,7 +50,8 @@ pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> Bo
         let archives = Archives::open(&config.data)?;
         let token_key = TokenKey::open(&config.data.join("token.key"))?;
         let metrics = Metrics::default();
-        let options = Options { cors: true, time: UPLOAD_TIME, metrics: metrics.clone(), ..Options::default() };
+        let options =
+            Options { cors: true, time: UPLOAD_TIME, body_time: None, metrics: metrics.clone(), ..Options::default() };
         let Config { chain, max_archive, .. } = config;
         let storage = Arc::new(Storage { store, archives, token_key, chain, max_archive, metrics });
         serve(listener, routes::router(storage), options, stop).await

@@ -24,9 +24,6 @@ use crate::{Storage, accept, results};
 /// Longest silence of the sender.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// Bytes and time spent on the rest of a refused upload, so that its sender reads the refusal instead of a broken pipe.
-const DRAIN: (u64, Duration) = (256 * 1024 * 1024, Duration::from_secs(10));
-
 /// Stores the body as an archive of the task.
 pub(crate) async fn store(
     storage: &Arc<Storage>,
@@ -38,20 +35,8 @@ pub(crate) async fn store(
     let stored = try_store(storage, task, headers, &mut chunks).await;
     if let Err(problem) = &stored {
         tracing::info!(%task, "upload refused: {}", problem.detail());
-        // Running out of time is as good an end as any.
-        let _ = tokio::time::timeout(DRAIN.1, drain(&mut chunks)).await;
     }
     stored
-}
-
-async fn drain(chunks: &mut BodyDataStream) {
-    let mut left = DRAIN.0;
-    while let Some(Ok(chunk)) = chunks.next().await {
-        left = left.saturating_sub(chunk.len() as u64);
-        if left == 0 {
-            return;
-        }
-    }
 }
 
 async fn try_store(
