@@ -125,7 +125,7 @@ async fn report(
     let go_on = match progress {
         Progress::Working { status } => working(&scheduler, &row, worker, &status).await?,
         Progress::Done => done(&scheduler, &row, worker).await?,
-        Progress::GaveUp { cause, message } => gave_up(&scheduler, task, worker, cause, &message).await?,
+        Progress::GaveUp { cause, message } => gave_up(&scheduler, &row, worker, cause, &message).await?,
     };
     Ok(Json(Verdict { go_on }))
 }
@@ -153,7 +153,7 @@ async fn working(scheduler: &Scheduler, row: &Row, worker: Address, status: &str
 
 /// Believed only when the chain says so.
 async fn done(scheduler: &Scheduler, row: &Row, worker: Address) -> Result<bool, Problem> {
-    let status = scheduler.chain.chain().view_task(row.id).await.map_err(Problem::unavailable)?.status;
+    let status = status(scheduler, row.id).await?;
     if row.task.holder() == Some(worker) && status == ChainStatus::Completed {
         let told = Entry::of_worker(worker, "CONTRIBUTE_AND_FINALIZE_DONE", Modifier::Worker);
         scheduler.store.note(row.id, &told).await?;
@@ -162,17 +162,24 @@ async fn done(scheduler: &Scheduler, row: &Row, worker: Address) -> Result<bool,
     heard(scheduler, row.id, worker).await
 }
 
+/// The chain is asked first: who gives up may not know that its result was mined.
 async fn gave_up(
     scheduler: &Scheduler,
-    task: TaskId,
+    row: &Row,
     worker: Address,
     cause: Cause,
     message: &str,
 ) -> Result<bool, Problem> {
+    let status = status(scheduler, row.id).await?;
+    scheduler.apply(row.id, &Event::Observed(status), None).await?;
     let message: String = message.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
     let message = Some(message.trim()).filter(|message| !message.is_empty());
-    scheduler.apply(task, &Event::GaveUp { worker, cause }, message).await?;
+    scheduler.apply(row.id, &Event::GaveUp { worker, cause }, message).await?;
     Ok(false)
+}
+
+async fn status(scheduler: &Scheduler, task: TaskId) -> Result<ChainStatus, Problem> {
+    Ok(scheduler.chain.chain().view_task(task).await.map_err(Problem::unavailable)?.status)
 }
 
 /// Whether the worker holds the task; if so, it was heard of now.
