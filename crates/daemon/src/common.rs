@@ -16,25 +16,25 @@ use iexec_service::{BoxFuture, CancellationToken, logging};
 #[derive(Args, Clone)]
 pub(crate) struct Common {
     /// Address and port to listen on
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket)]
     pub(crate) listen: SocketAddr,
     /// Folder for what the service keeps
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     pub(crate) data: PathBuf,
-    /// The chain's JSON-RPC endpoint
-    #[arg(long)]
+    /// URL of the chain's JSON-RPC endpoint
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     pub(crate) rpc: String,
     /// The chain's id
-    #[arg(long)]
+    #[arg(long, value_name = "ID")]
     pub(crate) chain_id: u64,
     /// Address of the PoCo hub
-    #[arg(long, value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) hub: Address,
     /// What to log, in the form of `RUST_LOG`
-    #[arg(long, env = "IEXECD_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "IEXECD_LOG", default_value = "info")]
     log: String,
     /// How to log
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
     /// Stop when standard input closes
     #[arg(long, hide = true)]
@@ -91,9 +91,25 @@ pub(crate) fn address(text: &str) -> Result<Address, String> {
     iexec_protocol::id::parse_address(text).map_err(|error| error.to_string())
 }
 
+/// Reads where to listen.
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("expected an address and a port, as 127.0.0.1:13300, got {text:?}"))
+}
+
+/// Reads the URL of a service or node.
+pub(crate) fn http_url(text: &str) -> Result<String, String> {
+    let good = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if good { Ok(text.to_owned()) } else { Err(format!("expected an http or https URL, got {text:?}")) }
+}
+
 /// Reads a wallet file: a keystore V3 (its password in `password_file`) or a bare private key in hex.
 pub(crate) fn wallet(path: &Path, password_file: Option<&Path>) -> Result<Wallet> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read the wallet {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| {
+        format!(
+            "cannot read the wallet {}\nhint: --wallet names a keystore file, or a file with a private key",
+            path.display()
+        )
+    })?;
     if !text.trim_start().starts_with('{') {
         return Wallet::from_hex(text.trim()).with_context(|| format!("the wallet {}", path.display()));
     }

@@ -5,6 +5,7 @@
 mod common;
 mod devnet;
 mod market;
+mod report;
 mod scheduler;
 mod sms;
 mod storage;
@@ -14,9 +15,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Runs the services of a confidential-computing network.
+/// Run any service of a confidential-computing network, or a whole network
 #[derive(Parser)]
-#[command(name = "iexecd", version, about, after_help = "Example: a whole network on this machine\n  iexecd devnet")]
+#[command(name = "iexecd", version, after_help = "Example, a whole network on this machine:\n  iexecd devnet")]
 struct Cli {
     #[command(subcommand)]
     role: Role,
@@ -24,22 +25,25 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Role {
-    /// Keeps secrets and gives them to attested enclaves
+    /// Run the SMS: it keeps secrets and gives them to attested enclaves
     Sms(sms::Flags),
-    /// Watches a workerpool's deals and grants their tasks to workers
+    /// Run the scheduler: it watches a workerpool's deals and grants their tasks to workers
     Scheduler(scheduler::Flags),
-    /// Runs apps with the enclave and contributes their results
+    /// Run a worker: it runs apps with the enclave and contributes their results
     Worker(worker::Flags),
-    /// Keeps result archives
+    /// Run the storage: it keeps result archives
     Storage(storage::Flags),
-    /// Keeps the order book
+    /// Run the market: it keeps the order book
     Market(market::Flags),
-    /// Runs a whole network on this machine
+    /// Run a whole network on this machine
     Devnet(devnet::Flags),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
     iexec_service::crypto::install();
     let result = match cli.role {
         Role::Sms(flags) => common::run(&flags.common.clone(), |stop| sms::run(flags, stop)),
@@ -51,9 +55,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => report::failure(&error),
     }
 }

@@ -9,11 +9,14 @@ use crate::common::{self, Common};
 
 /// Flags of the order book.
 #[derive(Args, Clone)]
+#[command(
+    after_help = "Example:\n  iexecd market --listen 0.0.0.0:3000 --data /var/lib/iexec-market --rpc https://… --chain-id 42161 \\\n    --hub 0x… --scheduler 0x…=https://…"
+)]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// Where a workerpool's scheduler is, as `<workerpool address>=<url>` (may be repeated)
-    #[arg(long = "scheduler", value_parser = scheduler)]
+    /// Where a workerpool's scheduler is: the workerpool's address, = and the scheduler's URL (may be repeated)
+    #[arg(long = "scheduler", value_name = "POOL=URL", value_parser = scheduler)]
     schedulers: Vec<(Address, String)>,
 }
 
@@ -32,5 +35,5 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
 
 fn scheduler(text: &str) -> Result<(Address, String), String> {
     let (pool, url) = text.split_once('=').ok_or("expected <workerpool address>=<url>")?;
-    Ok((common::address(pool)?, url.to_owned()))
+    Ok((common::address(pool)?, common::http_url(url)?))
 }

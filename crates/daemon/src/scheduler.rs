@@ -7,36 +7,39 @@ use clap::Args;
 use iexec_protocol::Address;
 use iexec_service::{BoxFuture, CancellationToken};
 
-use crate::common::{self, Common, address};
+use crate::common::{self, Common, address, http_url};
 
 /// Flags of the scheduler.
 #[derive(Args, Clone)]
+#[command(
+    after_help = "Example:\n  iexecd scheduler --listen 0.0.0.0:13000 --data /var/lib/iexec-scheduler --rpc https://… --chain-id 42161 \\\n    --hub 0x… --workerpool 0x… --wallet /etc/iexec/owner.json --password-file /etc/iexec/owner.password \\\n    --sms https://… --storage https://…"
+)]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
     /// The workerpool's contract
-    #[arg(long, value_parser = address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     workerpool: Address,
     /// Wallet of the workerpool's owner: a keystore file, or a file with a private key
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     wallet: PathBuf,
     /// File with the keystore's password
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// The pool's SMS; absent for a pool without enclaves
-    #[arg(long)]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     sms: Option<String>,
     /// The pool's result storage
-    #[arg(long)]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     storage: String,
     /// A worker that may ask for tasks (may be repeated); any if none is named
-    #[arg(long = "worker", value_parser = address)]
+    #[arg(long = "worker", value_name = "ADDRESS", value_parser = address)]
     workers: Vec<Address>,
     /// Tasks that a worker may hold at once
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
     capacity: usize,
     /// First block to read on the first start
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     start_block: u64,
 }
 

@@ -5,21 +5,21 @@ use clap::Args;
 use iexec_protocol::{Address, id::Sha256};
 use iexec_service::{BoxFuture, CancellationToken};
 
-use crate::common::{Common, address};
+use crate::common::{Common, address, http_url};
 
 /// Flags of the Secret Management Service.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms --rpc https://… --chain-id 42161 --hub 0x… \\\n    --enclave-measurement sha256:…"
+    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms --rpc https://… --chain-id 42161 \\\n    --hub 0x… --enclave-measurement sha256:…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Origin under which workers reach this SMS; the address it listens on if absent
-    #[arg(long)]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
     /// Measurement of an enclave program that may receive secrets (may be repeated)
-    #[arg(long = "enclave-measurement", value_parser = sha256)]
+    #[arg(long = "enclave-measurement", value_name = "DIGEST", value_parser = sha256)]
     enclaves: Vec<Sha256>,
     /// Accept simulated evidence certified by this root address. Whoever has the root's key gets every secret: local
     /// networks only
@@ -43,5 +43,5 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
 }
 
 fn sha256(text: &str) -> Result<Sha256, String> {
-    Sha256::from_oci(text).map_err(|error| error.to_string())
+    Sha256::from_oci(text).map_err(|_| format!("expected sha256: and 64 hex digits, got {text:?}"))
 }

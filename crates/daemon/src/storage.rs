@@ -8,11 +8,14 @@ use crate::common::Common;
 
 /// Flags of the result storage.
 #[derive(Args, Clone)]
+#[command(
+    after_help = "Example:\n  iexecd storage --listen 0.0.0.0:13200 --data /var/lib/iexec-storage --rpc https://… --chain-id 42161 \\\n    --hub 0x…"
+)]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
     /// Largest archive, in bytes
-    #[arg(long, default_value_t = 64 << 30)]
+    #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
     max_archive: u64,
 }
 

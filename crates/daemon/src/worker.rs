@@ -13,45 +13,48 @@ use iexec_worker::{
     {HEARTBEAT, MARGIN, POLL},
 };
 
-use crate::common::{self, Common};
+use crate::common::{self, Common, http_url};
 
 /// Flags of the worker.
 #[derive(Args, Clone)]
+#[command(
+    after_help = "Example:\n  iexecd worker --listen 127.0.0.1:13100 --data /var/lib/iexec-worker --rpc https://… --chain-id 42161 \\\n    --hub 0x… --scheduler https://… --wallet /etc/iexec/worker.json --password-file /etc/iexec/worker.password \\\n    --enclave /usr/lib/iexec/iexec-enclave\n\nIt must run as root: only root can give a container its namespaces and limits."
+)]
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
-    /// The scheduler's origin
-    #[arg(long)]
+    /// The scheduler's URL
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     scheduler: String,
     /// The worker's own wallet: a keystore file, or a file with a private key
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     wallet: PathBuf,
     /// File with the keystore's password
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
     /// The statically linked enclave program
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     enclave: PathBuf,
     /// IPFS gateway for datasets and input files
-    #[arg(long)]
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     gateway: Option<String>,
     /// Folder in which local OCI layouts may lie (may be repeated)
-    #[arg(long = "images")]
+    #[arg(long = "images", value_name = "FOLDER")]
     images: Vec<PathBuf>,
     /// How containers are run
-    #[arg(long, value_enum, default_value_t = Engine::Runc)]
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = Engine::Runc)]
     engine: Engine,
     /// The OCI runtime's program; runc or crun of the path if absent
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
     /// Docker-compatible socket, as `unix:///var/run/docker.sock`
-    #[arg(long)]
+    #[arg(long, value_name = "SOCKET")]
     docker_socket: Option<String>,
     /// Key file of a simulated platform: local networks only
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     simulated_platform: Option<PathBuf>,
     /// Machines that inputs and registries may be on
-    #[arg(long, value_enum, default_value_t = ReachFlag::Public)]
+    #[arg(long, value_name = "WHERE", value_enum, default_value_t = ReachFlag::Public)]
     reach: ReachFlag,
     #[command(flatten)]
     limits: LimitFlags,
@@ -61,16 +64,16 @@ pub(crate) struct Flags {
 #[derive(Args, Clone)]
 struct LimitFlags {
     /// Bytes of memory for an app, its files in memory included
-    #[arg(long, default_value_t = Limits::default().memory)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory)]
     memory: u64,
     /// Thousandths of a processor for an app
-    #[arg(long, default_value_t = Limits::default().millicpus)]
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().millicpus)]
     millicpus: u64,
     /// Processes and threads of an app
-    #[arg(long, default_value_t = Limits::default().pids)]
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().pids)]
     pids: u32,
     /// Bytes of files in each of an app's folders
-    #[arg(long, default_value_t = Limits::default().disk)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().disk)]
     disk: u64,
     /// Run apps even where memory, processors and processes cannot be limited
     #[arg(long)]
@@ -124,6 +127,9 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
 
 async fn config(flags: Flags) -> Result<iexec_worker::Config> {
     let gateway = flags.gateway.as_deref().map(str::parse).transpose().context("--gateway is not a URL")?;
+    if let Some(platform) = &flags.simulated_platform {
+        anyhow::ensure!(platform.is_file(), "--simulated-platform: there is no file {}", platform.display());
+    }
     let limits = &flags.limits;
     Ok(iexec_worker::Config {
         listen: flags.common.listen,

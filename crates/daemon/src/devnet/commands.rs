@@ -73,7 +73,7 @@ fn worker(flags: &Flags, ports: &Ports, enclave: &Path, pki: &SimulatedPki) -> R
         ("--wallet", key_file(flags, "worker", &DevAccount::Worker(0).wallet()?)?),
         ("--enclave", enclave.display().to_string()),
         ("--gateway", url(ports.storage)),
-        ("--images", absolute(&flags.images)?.display().to_string()),
+        ("--images", absolute(&flags.images())?.display().to_string()),
         ("--engine", flags.engine.name().to_owned()),
         ("--simulated-platform", pki.platform.display().to_string()),
         ("--reach", "loopback".to_owned()),
@@ -87,7 +87,8 @@ fn installed_enclave(flags: &Flags) -> Result<PathBuf> {
     let folder = flags.data.join("enclave");
     fs::create_dir_all(&folder)?;
     let (path, part) = (folder.join("iexec-enclave"), folder.join("iexec-enclave.part"));
-    fs::copy(&flags.enclave, &part).with_context(|| format!("cannot copy {}", flags.enclave.display()))?;
+    fs::copy(flags.enclave(), &part)
+        .with_context(|| format!("cannot copy {} to {}", flags.enclave().display(), part.display()))?;
     fs::rename(&part, &path)?;
     Ok(path)
 }

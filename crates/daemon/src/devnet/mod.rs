@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Args;
 use iexec_chain::{anvil::Anvil, toolchain::Toolchain};
 use ports::Ports;
@@ -29,25 +29,25 @@ use tokio_util::sync::CancellationToken;
 )]
 pub(crate) struct Flags {
     /// Folder for everything that the network keeps
-    #[arg(long, env = "IEXEC_DEVNET_DATA", default_value = ".devnet")]
+    #[arg(long, value_name = "FOLDER", env = "IEXEC_DEVNET_DATA", default_value = ".devnet")]
     data: PathBuf,
-    /// Folder with anvil and the contracts (`cargo xtask setup` fills it)
-    #[arg(long, env = "IEXEC_DEVNET_TOOLS", default_value = "devnet")]
-    tools: PathBuf,
-    /// The statically linked enclave program
-    #[arg(long, env = "IEXEC_ENCLAVE", default_value = "target/devnet/iexec-enclave")]
-    enclave: PathBuf,
-    /// Folder under which apps' local OCI layouts may lie
-    #[arg(long, default_value = "target/devnet/images")]
-    images: PathBuf,
+    /// Folder with anvil and the contracts, which `cargo xtask setup` fills [default: devnet of the project]
+    #[arg(long, value_name = "FOLDER", env = "IEXEC_DEVNET_TOOLS")]
+    tools: Option<PathBuf>,
+    /// The statically linked enclave program [default: target/devnet/iexec-enclave of the project]
+    #[arg(long, value_name = "FILE", env = "IEXEC_ENCLAVE")]
+    enclave: Option<PathBuf>,
+    /// Folder under which apps' local OCI layouts may lie [default: target/devnet/images of the project]
+    #[arg(long, value_name = "FOLDER")]
+    images: Option<PathBuf>,
     /// How the worker runs containers
-    #[arg(long, value_enum, default_value_t = crate::worker::Engine::Runc)]
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = crate::worker::Engine::Runc)]
     engine: crate::worker::Engine,
     /// The OCI runtime's program; runc or crun of the path if absent
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     runtime: Option<PathBuf>,
     /// Added to every default port
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     port_offset: u16,
     /// The SMS accepts no simulated evidence: on a machine without TEE hardware, no task will be computed
     #[arg(long)]
@@ -63,16 +63,18 @@ pub(crate) fn run(flags: Flags) -> Result<()> {
 }
 
 async fn network(flags: Flags) -> Result<()> {
+    check_root()?;
     let flags = Flags { data: absolute(&flags.data)?, ..flags };
     let stop = iexec_service::serve::stop_on_signal()?;
     let _lock = lock(&flags.data)?;
     let ports = Ports::with_offset(flags.port_offset)?;
     ports.check_free()?;
-    let tools = Toolchain::locate(&flags.tools)?;
+    let tools =
+        Toolchain::locate(&flags.tools()).map_err(|error| anyhow!("{error}, or name their folder with --tools"))?;
     ensure!(
-        flags.enclave.is_file(),
-        "the enclave program {} is missing\nhint: `cargo xtask setup` builds it",
-        flags.enclave.display()
+        flags.enclave().is_file(),
+        "the enclave program {} is missing\nhint: `cargo xtask setup` builds it, or name it with --enclave",
+        flags.enclave().display()
     );
     let chain_data = flags.data.join("chain");
     let anvil = tokio::select! {
@@ -102,7 +104,8 @@ async fn services(flags: &Flags, ports: &Ports, anvil: &Anvil, stop: &Cancellati
     };
     let result = match pool {
         Ok(pool) => {
-            screen::show(flags, ports, pool)?;
+            // A network whose screen nobody can see runs all the same.
+            let _ = screen::show(flags, ports, pool);
             tokio::select! {
                 result = processes.watch(|| anvil.is_running()) => result,
                 result = faucet => result,
@@ -114,6 +117,37 @@ async fn services(flags: &Flags, ports: &Ports, anvil: &Anvil, stop: &Cancellati
     stop.cancel();
     processes.stop().await;
     result
+}
+
+impl Flags {
+    fn tools(&self) -> PathBuf {
+        self.tools.clone().unwrap_or_else(|| project().join("devnet"))
+    }
+
+    fn enclave(&self) -> PathBuf {
+        self.enclave.clone().unwrap_or_else(|| project().join("target/devnet/iexec-enclave"))
+    }
+
+    fn images(&self) -> PathBuf {
+        self.images.clone().unwrap_or_else(|| project().join("target/devnet/images"))
+    }
+}
+
+/// The project's folder: the working folder or one above it, else one above this program; known by its pinned tools.
+fn project() -> PathBuf {
+    let above = |path: PathBuf| path.ancestors().find(|at| at.join("devnet/poco.json").is_file()).map(Path::to_owned);
+    let places = [std::env::current_dir(), std::env::current_exe()];
+    places.into_iter().filter_map(Result::ok).find_map(above).unwrap_or_default()
+}
+
+/// Said before anything is started: the worker would say it last.
+fn check_root() -> Result<()> {
+    let user = nix::unistd::geteuid();
+    ensure!(
+        user.is_root(),
+        "a local network's worker runs containers (runc or Docker), which needs root, and this is user {user}\nhint: start it as root, for example with sudo"
+    );
+    Ok(())
 }
 
 fn absolute(path: &Path) -> Result<PathBuf> {

@@ -14,6 +14,7 @@ pub(crate) struct Ports {
     pub(crate) storage: u16,
     pub(crate) market: u16,
     pub(crate) faucet: u16,
+    offset: u16,
 }
 
 impl Ports {
@@ -31,6 +32,7 @@ impl Ports {
             storage: at(port::STORAGE)?,
             market: at(port::MARKET)?,
             faucet: at(port::FAUCET)?,
+            offset,
         })
     }
 
@@ -57,7 +59,8 @@ impl Ports {
         for (service, port) in self.all() {
             if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_err() {
                 bail!(
-                    "port {port} (for the {service}) is in use\nhint: stop what listens there, or use --port-offset 1000"
+                    "port {port} (for the {service}) is in use\nhint: stop what listens there, or choose other ports with --port-offset {}",
+                    self.offset.saturating_add(1000).min(30_000)
                 );
             }
         }

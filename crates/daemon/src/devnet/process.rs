@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -22,11 +23,14 @@ use tokio::{
 };
 
 use super::ports::{Ports, url};
+use crate::report::note;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// A service that dies again within this time gets a longer pause each time.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
+/// Bytes of a log that are looked through for an error.
+const MOST_LOG: u64 = 1 << 20;
 
 /// A service and how it is started.
 pub(crate) struct ServiceCommand {
@@ -39,10 +43,14 @@ struct Service {
     child: Child,
     begun: Instant,
     pause: Duration,
+    /// Bytes of its log that are of earlier lives.
+    log_begin: u64,
 }
 
 /// All services of a network.
 pub(crate) struct Processes {
+    /// This program's file, found before it may be replaced by a newer one.
+    program: PathBuf,
     logs: PathBuf,
     run: PathBuf,
     services: Vec<Service>,
@@ -55,14 +63,17 @@ impl Processes {
         for folder in [&logs, &run] {
             fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        Ok(Self { logs, run, services: Vec::new() })
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(Self { program, logs, run, services: Vec::new() })
     }
 
     /// Starts them and waits until each answers.
     pub(crate) async fn start(&mut self, commands: Vec<ServiceCommand>, ports: &Ports) -> Result<()> {
         for command in commands {
+            let log_begin = size(&self.log(command.name));
             let child = self.spawn(&command)?;
-            self.services.push(Service { command, child, begun: Instant::now(), pause: Duration::from_millis(100) });
+            let (begun, pause) = (Instant::now(), Duration::from_millis(100));
+            self.services.push(Service { command, child, begun, pause, log_begin });
         }
         let client = Client::new()?;
         for index in 0..self.services.len() {
@@ -97,7 +108,7 @@ impl Processes {
         }
         for service in &mut self.services {
             if timeout(STOP_LIMIT, service.child.wait()).await.is_err() {
-                eprintln!("the {} does not stop and is ended", service.command.name);
+                note(&format!("the {} does not stop and is ended", service.command.name));
                 // Waited for again by the drop of the child.
                 let _ = service.child.kill().await;
             }
@@ -109,27 +120,30 @@ impl Processes {
 
     async fn revive(&mut self, index: usize) -> Result<()> {
         let Some(status) = self.services[index].child.try_wait()? else { return Ok(()) };
+        let log = self.log(self.services[index].command.name);
         let service = &mut self.services[index];
         let short = service.begun.elapsed() < SHORT_LIFE;
         service.pause =
             if short { (service.pause * 2).min(Duration::from_secs(10)) } else { Duration::from_millis(100) };
-        eprintln!("the {} ended ({status}); it is started again", service.command.name);
-        sleep(service.pause).await;
+        let why = last_lines(&log, service.log_begin);
+        let (name, pause) = (service.command.name, service.pause);
+        note(&format!("the {name} ended ({status}){why}; it is started again in {:.1} s", pause.as_secs_f32()));
+        sleep(pause).await;
+        let log_begin = size(&log);
         let child = self.spawn(&self.services[index].command)?;
         let service = &mut self.services[index];
-        (service.child, service.begun) = (child, Instant::now());
+        (service.child, service.begun, service.log_begin) = (child, Instant::now(), log_begin);
         Ok(())
     }
 
     fn spawn(&self, command: &ServiceCommand) -> Result<Child> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
         let log = self.log(command.name);
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .with_context(|| format!("cannot open {}", log.display()))?;
-        let child = Command::new(program)
+        let child = Command::new(&self.program)
             .arg(command.name)
             .args(&command.arguments)
             .arg("--stop-with-parent")
@@ -151,7 +165,8 @@ impl Processes {
         let begun = Instant::now();
         while client.send(&url(port), &GetVersion).await.is_err() {
             if let Some(status) = self.services[index].child.try_wait()? {
-                bail!("the {name} does not start ({status}): {}", last_lines(&self.log(name)));
+                let why = last_lines(&self.log(name), self.services[index].log_begin);
+                bail!("the {name} does not start ({status}){why}");
             }
             if begun.elapsed() > READY_LIMIT {
                 bail!("the {name} does not answer\nhint: its log is {}", self.log(name).display());
@@ -166,8 +181,40 @@ impl Processes {
     }
 }
 
-fn last_lines(log: &Path) -> String {
-    let text = fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(3).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+fn size(log: &Path) -> u64 {
+    fs::metadata(log).map_or(0, |found| found.len())
+}
+
+/// The error, with its hint, that a service's log ends in since `begin`; else its last line.
+fn last_lines(log: &Path, begin: u64) -> String {
+    let mut text = String::new();
+    let read = File::open(log).and_then(|mut file| {
+        file.seek(SeekFrom::Start(begin))?;
+        file.take(MOST_LOG).read_to_string(&mut text)
+    });
+    if read.is_err() {
+        return String::new();
+    }
+    match text.rsplit_once("error: ") {
+        Some((_, error)) => format!(": {}", error.trim()),
+        None => text.lines().last().map_or_else(String::new, |line| format!("; its log ends: {line}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_error_of_this_life_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("sms.log");
+        fs::write(&log, "error: of yesterday\n").unwrap();
+        let begin = size(&log);
+        assert_eq!(last_lines(&log, begin), "");
+        fs::write(&log, "error: of yesterday\nINFO begin\nerror: disk full\nhint: make room\n").unwrap();
+        assert_eq!(last_lines(&log, begin), ": disk full\nhint: make room");
+        fs::write(&log, "error: of yesterday\nINFO begin\n").unwrap();
+        assert_eq!(last_lines(&log, begin), "; its log ends: INFO begin");
+    }
 }

@@ -20,11 +20,17 @@ pub(crate) fn show(flags: &Flags, ports: &Ports, workerpool: Address) -> io::Res
     writeln!(out, "  {}", hardware(flags))?;
     writeln!(out, "\nIn another terminal:")?;
     if flags.port_offset != 0 {
-        writeln!(out, "  export IEXEC_CHAIN_FILE={data}/chain.json")?;
+        writeln!(out, "  export IEXEC_CHAIN_FILE={}", quoted(&format!("{data}/chain.json")))?;
     }
     writeln!(out, "  iexec wallet create && iexec init --skip-wallet && iexec wallet getETH")?;
     writeln!(out, "\nCtrl-C stops it; started again on the same data it goes on.")?;
     out.flush()
+}
+
+/// As a shell reads it: a folder's name may have spaces.
+fn quoted(path: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+".contains(&byte);
+    if path.bytes().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 const fn hardware(flags: &Flags) -> &'static str {
@@ -32,5 +38,17 @@ const fn hardware(flags: &Flags) -> &'static str {
         "No simulated evidence is accepted: tasks need TEE hardware."
     } else {
         "SIMULATED TEE: nothing here is protected by hardware. For development only."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_spaces_and_quotes_is_one_word_of_a_shell() {
+        assert_eq!(quoted("/tmp/a-b_c/chain.json"), "/tmp/a-b_c/chain.json");
+        assert_eq!(quoted("/tmp/my net"), "'/tmp/my net'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }
