@@ -29,7 +29,13 @@ pub struct Network {
 impl Network {
     /// Starts one with further `iexecd devnet` options on the data in `data`, and waits until it is ready.
     pub fn start(data: &Path, options: &[&str]) -> Result<Self> {
+        Self::start_logging(data, options, "info")
+    }
+
+    /// The same, with the services' logs as `log` says, in the form of `RUST_LOG`.
+    pub fn start_logging(data: &Path, options: &[&str], log: &str) -> Result<Self> {
         let mut child = Self::command(data, options)?
+            .env("IEXECD_LOG", log)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
