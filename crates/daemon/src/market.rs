@@ -10,7 +10,7 @@ use crate::common::{self, Common};
 /// Flags of the order book.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd market --listen 0.0.0.0:3000 --data /var/lib/iexec-market --rpc https://… --chain-id 42161 \\\n    --hub 0x… --scheduler 0x…=https://…"
+    after_help = "Example:\n  iexecd market --listen 0.0.0.0:3000 --data /var/lib/iexec-market \\\n    --rpc https://… --chain-id 42161 --hub 0x… --scheduler 0x…=https://…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]

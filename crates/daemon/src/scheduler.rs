@@ -12,7 +12,7 @@ use crate::common::{self, Common, address, http_url};
 /// Flags of the scheduler.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd scheduler --listen 0.0.0.0:13000 --data /var/lib/iexec-scheduler --rpc https://… --chain-id 42161 \\\n    --hub 0x… --workerpool 0x… --wallet /etc/iexec/owner.json --password-file /etc/iexec/owner.password \\\n    --sms https://… --storage https://…"
+    after_help = "Example:\n  iexecd scheduler --listen 0.0.0.0:13000 --data /var/lib/iexec-scheduler \\\n    --rpc https://… --chain-id 42161 --hub 0x… --workerpool 0x… \\\n    --wallet /etc/iexec/owner.json --password-file /etc/iexec/owner.password \\\n    --sms https://… --storage https://…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]

@@ -10,7 +10,7 @@ use crate::common::{Common, address, http_url};
 /// Flags of the Secret Management Service.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms --rpc https://… --chain-id 42161 \\\n    --hub 0x… --enclave-measurement sha256:…"
+    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms \\\n    --rpc https://… --chain-id 42161 --hub 0x… --enclave-measurement sha256:…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]

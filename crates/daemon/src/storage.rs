@@ -9,7 +9,7 @@ use crate::common::Common;
 /// Flags of the result storage.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd storage --listen 0.0.0.0:13200 --data /var/lib/iexec-storage --rpc https://… --chain-id 42161 \\\n    --hub 0x…"
+    after_help = "Example:\n  iexecd storage --listen 0.0.0.0:13200 --data /var/lib/iexec-storage \\\n    --rpc https://… --chain-id 42161 --hub 0x…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::common::{self, Common, http_url};
 /// Flags of the worker.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd worker --listen 127.0.0.1:13100 --data /var/lib/iexec-worker --rpc https://… --chain-id 42161 \\\n    --hub 0x… --scheduler https://… --wallet /etc/iexec/worker.json --password-file /etc/iexec/worker.password \\\n    --enclave /usr/lib/iexec/iexec-enclave\n\nIt must run as root: only root can give a container its namespaces and limits."
+    after_help = "Example:\n  iexecd worker --listen 127.0.0.1:13100 --data /var/lib/iexec-worker \\\n    --rpc https://… --chain-id 42161 --hub 0x… --scheduler https://… \\\n    --wallet /etc/iexec/worker.json --password-file /etc/iexec/worker.password \\\n    --enclave /usr/lib/iexec/iexec-enclave\n\nIt must run as root: only root can give a container its namespaces and limits."
 )]
 pub(crate) struct Flags {
     #[command(flatten)]
