@@ -125,7 +125,8 @@ impl Processes {
         let short = service.begun.elapsed() < SHORT_LIFE;
         service.pause =
             if short { (service.pause * 2).min(Duration::from_secs(10)) } else { Duration::from_millis(100) };
-        let why = last_lines(&log, service.log_begin);
+        // Of one that was killed, the log knows nothing.
+        let why = status.code().map_or_else(String::new, |_| last_lines(&log, service.log_begin));
         let (name, pause) = (service.command.name, service.pause);
         note(&format!("the {name} ended ({status}){why}; it is started again in {:.1} s", pause.as_secs_f32()));
         sleep(pause).await;
