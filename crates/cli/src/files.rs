@@ -205,6 +205,22 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written stays");
     }
 
+    #[test]
+    fn only_an_object_is_a_project_file_and_its_errors_name_the_values_path() {
+        type Numbers = std::collections::BTreeMap<String, Vec<u8>>;
+        let error = |text: &str| parse_json::<Numbers>(text).unwrap_err();
+        assert_eq!(parse_json::<Numbers>("\u{feff}{\"a\": [1]}").unwrap()["a"], [1]);
+        assert_eq!(error("[]"), "expected a JSON object, `{ … }`");
+        assert_eq!(error("null"), "expected a JSON object, `{ … }`");
+        assert_eq!(error("{\"a\": [1, \"x\"]}"), "a[1]: invalid type: string \"x\", expected u8 at line 1 column 13");
+        assert_eq!(error("{\"a\": [}"), "expected value at line 1 column 8");
+        assert_eq!(error("{} {}"), "trailing characters at line 1 column 4");
+        assert_eq!(
+            plain("invalid type: null, expected struct Description at line 1"),
+            "invalid type: null, expected a JSON object at line 1"
+        );
+    }
+
     #[cfg(unix)]
     #[test]
     fn secrets_are_written_for_their_owner_only() {
