@@ -23,6 +23,12 @@ pub(crate) struct ChainOptions {
 }
 
 impl ChainOptions {
+    /// Whether a chain was chosen by anyone: by the option, the variable or a chain.json.
+    pub(crate) fn is_configured(&self) -> Result<bool, Failure> {
+        let named = std::env::var_os(CHAIN_FILE_VARIABLE).is_some_and(|name| !name.is_empty());
+        Ok(named || self.chain.is_some() || files::working_folder()?.join(CHAIN_FILE).exists())
+    }
+
     /// The chain; without a chain.json, the ones that `iexec init` would write.
     pub(crate) fn network(&self) -> Result<Network, Failure> {
         let named = std::env::var_os(CHAIN_FILE_VARIABLE).filter(|name| !name.is_empty()).map(PathBuf::from);

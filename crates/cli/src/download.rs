@@ -1,12 +1,16 @@
-//! Download of a task's result: streamed to a file beside its final name, its bytes held against the CID on chain.
+//! Download of a task's result: streamed to a file beside its final name, its bytes held against the CID on chain as they
+//! come. What was cut off goes on where it ended.
 
 use std::{
-    io::Write as _,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
     path::{Path, PathBuf},
 };
 
 use futures_util::StreamExt as _;
+use iexec_archive::Identity;
 use iexec_protocol::{
+    call::CallError,
     id::Sha256,
     result::ResultLink,
     task::{ChainStatus, ChainTask},
@@ -14,26 +18,31 @@ use iexec_protocol::{
 use sha2::Digest as _;
 
 use crate::{
-    decrypt::{Decryption, OnChain},
-    failure::Failure,
+    failure::{Blame, Failure},
     files,
     remote::{Remote, Service},
+    result::{
+        decrypt::{Decryption, Target},
+        facts::{OnChain, TrustOptions},
+        source,
+    },
     screen::Screen,
 };
 
 /// Largest archive that is downloaded, in bytes.
 const MAX_ARCHIVE: u64 = 64 << 30;
+const BUFFER: usize = 128 * 1024;
 
 /// A download that is to be made.
 pub(crate) struct Fetch {
     path: PathBuf,
-    key: Option<PathBuf>,
+    keys: Option<Vec<Identity>>,
     replace: bool,
 }
 
 impl Fetch {
-    /// To `<name>.zip` here; with a private key, what is written is the decrypted result.
-    pub(crate) fn new(name: &str, key: Option<PathBuf>, replace: bool) -> Result<Self, Failure> {
+    /// To `<name>.zip` here; with private keys, what is written is the decrypted result.
+    pub(crate) fn new(name: &str, keys: Option<Vec<Identity>>, replace: bool) -> Result<Self, Failure> {
         let name = if Path::new(name).extension().is_some_and(|end| end == "zip") {
             name.to_owned()
         } else {
@@ -41,7 +50,7 @@ impl Fetch {
         };
         let path = files::working_folder()?.join(name);
         files::check_target(&path, replace)?;
-        Ok(Self { path, key, replace })
+        Ok(Self { path, keys, replace })
     }
 
     /// Downloads the result; yields the file.
@@ -49,54 +58,191 @@ impl Fetch {
         let (location, digest) = located(task)?;
         let gateway = remote.url(Service::Gateway)?;
         let url = format!("{}{location}", gateway.trim_end_matches('/'));
-        let mut file = files::temporary(&self.path, self.key.is_some())?;
-        let found = self.stream(remote, gateway, &url, file.as_file_mut()).await?;
-        match digest {
-            Some(stated) if stated != found => {
-                let message = format!(
-                    "{url} yields other bytes than the chain says: their SHA-256 is {found}, the result's is {stated}"
-                );
-                return Err(Failure::user("ResultAltered", message)
-                    .hint("the storage is wrong or was tampered with; nothing was written"));
+        let transfer = Transfer { remote, gateway, url, digest, screen };
+        let part = Part::of(&self.path, task, digest);
+        tokio::select! {
+            done = transfer.run(&part) => done?,
+            _ = tokio::signal::ctrl_c() => {
+                let failure = Failure::user("Interrupted", format!("stopped; {} has what came so far", part.path.display()));
+                return Err(Failure { blame: Blame::Interrupt, ..failure }.hint("the same command goes on from there"));
             }
+        }
+        match digest {
             Some(_) => screen.note("verified: the downloaded bytes are those that the chain names"),
             None => screen.warn("the result's CID is of a form that cannot be verified here"),
         }
-        let Some(key) = &self.key else {
-            files::finish(file, &self.path, self.replace)?;
+        let Some(keys) = &self.keys else {
+            part.finish(&self.path, self.replace)?;
             if let Some(name) = self.path.file_name() {
                 screen.note(format!("Next, if the result is encrypted: `iexec result decrypt {}`", name.display()));
             }
             return Ok(self.path.clone());
         };
-        file.as_file().sync_all().map_err(|error| files::failure("cannot be written", &self.path, &error))?;
-        let facts = on_chain(remote, task).await?;
-        let decryption = Decryption { archive: file.path(), key_file: key, output: &self.path, replace: self.replace };
-        decryption.run(Some(&facts), screen)?;
+        self.decrypt(remote, task, &part, keys, screen).await?;
+        part.remove();
         Ok(self.path.clone())
     }
 
-    /// Writes the body to the file and yields its SHA-256.
-    async fn stream(
+    /// Decrypts from the one file that holds the ciphertext.
+    async fn decrypt(
         &self,
         remote: &Remote,
-        gateway: &str,
-        url: &str,
-        file: &mut std::fs::File,
-    ) -> Result<Sha256, Failure> {
-        let refused = |error| Remote::failure(Service::Gateway, gateway, &error);
-        let mut download = remote.client.download(url, None).await.map_err(refused)?;
-        let (mut hash, mut size) = (sha2::Sha256::new(), 0_u64);
+        task: &ChainTask,
+        part: &Part,
+        keys: &[Identity],
+        screen: Screen,
+    ) -> Result<(), Failure> {
+        let file = File::open(&part.path).map_err(|error| part.broken(&error))?;
+        let on_chain = OnChain::read(remote, task).await?;
+        let (archive, origin) = source::open_file(file, format!("task {}", task.id), source::stop_at_ctrl_c(), screen)?;
+        let target = Target::Zip { path: self.path.clone(), replace: self.replace };
+        let trust = TrustOptions { task: Some(task.id), ..TrustOptions::default() };
+        let keys = || Ok(keys.to_vec());
+        let on_chain = |_| Ok(on_chain.clone());
+        Decryption { archive, origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain }.run(screen)?;
+        Ok(())
+    }
+}
+
+/// What came so far, in a file beside the final one.
+struct Part {
+    path: PathBuf,
+}
+
+impl Part {
+    /// Named after the digest, so that only the same bytes are ever continued.
+    fn of(target: &Path, task: &ChainTask, digest: Option<Sha256>) -> Self {
+        let id = digest.map_or_else(|| task.id.to_string(), |digest| digest.to_string());
+        let id: String = id.trim_start_matches("0x").chars().take(16).collect();
+        Self { path: target.with_file_name(format!(".iexec-{id}.part")) }
+    }
+
+    fn open(&self, anew: bool) -> Result<File, Failure> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path);
+        let file = file.map_err(|error| self.broken(&error))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(Failure::user("Busy", format!("another command is downloading to {}", self.path.display()))
+                .hint("wait for it, or stop it"));
+        }
+        if anew {
+            file.set_len(0).map_err(|error| self.broken(&error))?;
+        }
+        Ok(file)
+    }
+
+    fn finish(&self, target: &Path, replace: bool) -> Result<(), Failure> {
+        files::refuse_existing(target, replace)?;
+        std::fs::rename(&self.path, target).map_err(|error| files::failure("cannot be written", target, &error))
+    }
+
+    /// It is of no use any more; that it stays would be no failure.
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+
+    fn broken(&self, error: &io::Error) -> Failure {
+        files::failure("cannot be written", &self.path, error)
+    }
+}
+
+/// From the storage to a file.
+struct Transfer<'a> {
+    remote: &'a Remote,
+    gateway: &'a str,
+    url: String,
+    digest: Option<Sha256>,
+    screen: Screen,
+}
+
+impl Transfer<'_> {
+    /// Completes the file. One that turns out wrong is begun anew once: what was there before may be what is wrong.
+    async fn run(&self, part: &Part) -> Result<(), Failure> {
+        // Without a digest nobody could tell whether the old bytes are the right ones.
+        let resumed = self.digest.is_some() && part.path.metadata().is_ok_and(|found| found.len() > 0);
+        let found = self.attempt(part, resumed).await?;
+        let Some(stated) = self.digest.filter(|stated| *stated != found) else { return Ok(()) };
+        part.remove();
+        if resumed {
+            self.screen.note("The bytes of the interrupted download were wrong: downloading all of it …");
+            if self.attempt(part, false).await? == stated {
+                return Ok(());
+            }
+            part.remove();
+        }
+        let url = &self.url;
+        let message =
+            format!("{url} yields other bytes than the chain says: their SHA-256 is {found}, the result's is {stated}");
+        Err(Failure::user("ResultAltered", message)
+            .hint("the storage is wrong or was tampered with; nothing was written"))
+    }
+
+    /// Writes what is missing; yields the SHA-256 of the whole.
+    async fn attempt(&self, part: &Part, resumed: bool) -> Result<Sha256, Failure> {
+        let mut file = part.open(!resumed)?;
+        let (mut hash, mut size) = (sha2::Sha256::new(), 0);
+        let mut download = None;
+        if resumed {
+            size = digest_file(&mut file, &mut hash).map_err(|error| part.broken(&error))?;
+            download = match self.remote.client.download(&self.url, Some(size..u64::MAX)).await {
+                Ok(download) => {
+                    self.screen.note(format!("Going on after {size} bytes of an interrupted download …"));
+                    Some(download)
+                }
+                // 416: nothing is missing.
+                Err(CallError::Refused { status: 416, .. }) => return Ok(finished(hash)),
+                // A server that has no ranges sends it whole.
+                Err(CallError::Malformed(_)) => {
+                    (hash, size) = (sha2::Sha256::new(), 0);
+                    file.set_len(0).and_then(|()| file.rewind()).map_err(|error| part.broken(&error))?;
+                    None
+                }
+                Err(error) => return Err(self.refused(&error)),
+            };
+        }
+        let mut download = match download {
+            Some(download) => download,
+            None => self.remote.client.download(&self.url, None).await.map_err(|error| self.refused(&error))?,
+        };
+        let bar = source::progress(download.size.unwrap_or_default().saturating_add(size), self.screen);
         while let Some(chunk) = download.stream.next().await {
-            let chunk = chunk.map_err(refused)?;
+            let chunk = chunk.map_err(|error| self.refused(&error))?;
             size += chunk.len() as u64;
             if size > MAX_ARCHIVE {
-                return Err(Failure::user("ResultTooLarge", format!("{url} yields more than {MAX_ARCHIVE} bytes")));
+                part.remove();
+                return Err(Failure::user(
+                    "ResultTooLarge",
+                    format!("{} yields more than {MAX_ARCHIVE} bytes", self.url),
+                ));
             }
             hash.update(&chunk);
-            file.write_all(&chunk).map_err(|error| files::failure("cannot be written", &self.path, &error))?;
+            file.write_all(&chunk).map_err(|error| part.broken(&error))?;
+            bar.set_position(size);
         }
-        Ok(Sha256(<[u8; 32]>::from(hash.finalize()).into()))
+        bar.finish_and_clear();
+        file.sync_all().map_err(|error| part.broken(&error))?;
+        Ok(finished(hash))
+    }
+
+    fn refused(&self, error: &CallError) -> Failure {
+        Remote::failure(Service::Gateway, self.gateway, error)
+    }
+}
+
+fn finished(hash: sha2::Sha256) -> Sha256 {
+    Sha256(<[u8; 32]>::from(hash.finalize()).into())
+}
+
+/// Reads a file from its start to its end, where it is left.
+fn digest_file(file: &mut File, hash: &mut sha2::Sha256) -> io::Result<u64> {
+    file.rewind()?;
+    let (mut buffer, mut size) = (vec![0; BUFFER], 0);
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(size);
+        }
+        hash.update(&buffer[..count]);
+        size += count as u64;
     }
 }
 
@@ -122,12 +268,4 @@ fn located(task: &ChainTask) -> Result<(String, Option<Sha256>), Failure> {
             format!("the result is in the storage {storage:?}, from which this command cannot download"),
         )),
     }
-}
-
-async fn on_chain(remote: &Remote, task: &ChainTask) -> Result<OnChain, Failure> {
-    let mut challenges = Vec::new();
-    for worker in &task.contributors {
-        challenges.push(remote.chain.view_contribution(task.id, *worker).await?.challenge);
-    }
-    Ok(OnChain { task: task.id, result_digest: task.result_digest, challenges })
 }

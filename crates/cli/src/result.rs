@@ -1,55 +1,39 @@
-//! `iexec result`: the beneficiary's key pair, and the decryption of results.
+//! `iexec result`: the beneficiary's keys, and what is done with results.
+
+pub(crate) mod decrypt;
+mod extract;
+pub(crate) mod facts;
+mod keys;
+pub(crate) mod source;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use iexec_protocol::{Address, id::parse_address};
 
+pub(crate) use self::keys::KeyOptions;
+use self::{
+    decrypt::{Decryption, Target},
+    facts::{TrustOptions, ask_chain},
+    keys::{ExportKey, GenerateKeys, ImportKey, PushKey, RotateKey},
+};
 use crate::{
     chain_options::ChainOptions,
-    decrypt::{self, Decryption},
-    encryption_key::{self, KeyFolder},
+    encryption_key,
     failure::Failure,
     files,
     screen::{Answer, Screen},
     wallet_options::WalletOptions,
 };
 
-/// Make and publish the key that results are encrypted to; decrypt results
+/// Make and publish the key that results are encrypted to; verify and decrypt results
 #[derive(Subcommand)]
 pub(crate) enum ResultCommand {
-    /// Make the key pair that results are encrypted to
-    #[command(
-        visible_alias = "generate-keys",
-        after_help = "Example:\n  iexec result generate-encryption-keypair\n\nIt writes .secrets/beneficiary/<wallet address>_key (keep it secret, back it up) and <wallet address>_key.pub."
-    )]
-    GenerateEncryptionKeypair {
-        /// Replace an existing key pair: what was encrypted to it can then no longer be read
-        #[arg(long)]
-        force: bool,
-        /// Folder of the key pairs
-        #[arg(long, value_name = "PATH")]
-        beneficiary_keystoredir: Option<PathBuf>,
-        #[command(flatten)]
-        wallet: WalletOptions,
-    },
-    /// Give the public key to the network's secret management service (SMS)
-    #[command(
-        visible_alias = "push-secret",
-        after_help = "Examples:\n  iexec result push-encryption-key\n  iexec result push-encryption-key --force-update --secret-path my-key.pub"
-    )]
-    PushEncryptionKey {
-        /// Replace the key that the SMS has
-        #[arg(long)]
-        force_update: bool,
-        /// The public key's file; .secrets/beneficiary/<wallet address>_key.pub if not given
-        #[arg(long, value_name = "FILE")]
-        secret_path: Option<PathBuf>,
-        #[command(flatten)]
-        wallet: WalletOptions,
-        #[command(flatten)]
-        chain: ChainOptions,
-    },
+    #[command(visible_alias = "generate-keys")]
+    GenerateEncryptionKeypair(GenerateKeys),
+    #[command(visible_alias = "push-secret")]
+    PushEncryptionKey(PushKey),
     /// Does the SMS have a beneficiary's public key? Exit 0: yes, 1: no
     #[command(
         visible_alias = "check-secret",
@@ -64,88 +48,120 @@ pub(crate) enum ResultCommand {
         #[command(flatten)]
         chain: ChainOptions,
     },
-    /// Decrypt a downloaded result
+    RotateEncryptionKey(RotateKey),
+    ExportKey(ExportKey),
+    ImportKey(ImportKey),
+    Decrypt(Box<Decrypt>),
+    /// Check a downloaded result without the private key
     #[command(
-        after_help = "Examples:\n  iexec result decrypt 0x….zip\n  iexec result decrypt 0x….zip --output mine.zip --beneficiary-key-file 0x…_key"
+        after_help = "Examples:\n  iexec result verify 0x….zip\n  iexec result verify 0x….zip --receipt-only --require-verified\n\nThe receipt's signature, every byte of the archive, and with a chain.json the task on chain. Exit 0: all that could be checked holds."
     )]
-    Decrypt {
-        /// The downloaded archive
-        #[arg(default_value = "encryptedResults.zip")]
-        encrypted_results_path: PathBuf,
-        /// Where to write the decrypted zip
-        #[arg(long, short, value_name = "FILE", default_value = "results.zip")]
-        output: PathBuf,
-        /// Replace an existing output file
-        #[arg(long)]
-        force: bool,
+    Verify {
+        /// The downloaded archive; `-` reads stdin
+        archive: PathBuf,
         #[command(flatten)]
-        key: KeyOptions,
+        trust: TrustOptions,
         #[command(flatten)]
-        wallet: WalletOptions,
+        chain: ChainOptions,
+    },
+    /// Show what an archive tells without a key: layout, recipients, sizes, dates, receipt
+    #[command(after_help = "Example:\n  iexec result inspect 0x….zip")]
+    Inspect {
+        /// The archive; `-` reads stdin
+        archive: PathBuf,
     },
 }
 
-/// Where the beneficiary's private key is.
-#[derive(Args, Clone, Debug, Default)]
-pub(crate) struct KeyOptions {
-    /// Folder of the beneficiary's keys
-    #[arg(long, value_name = "PATH")]
-    beneficiary_keystoredir: Option<PathBuf>,
-    /// Name of the private key's file in that folder, or a path to it
-    #[arg(long, value_name = "NAME")]
-    beneficiary_key_file: Option<PathBuf>,
-}
-
-impl KeyOptions {
-    /// The private key's file: the one named, else the wallet's, else the only one there is.
-    pub(crate) fn private_key(&self, wallet: &WalletOptions) -> Result<PathBuf, Failure> {
-        let folder = KeyFolder::new(self.beneficiary_keystoredir.clone())?;
-        match &self.beneficiary_key_file {
-            Some(name) => folder.named(name),
-            None => match wallet.address() {
-                Ok(address) => folder.private_key(address),
-                Err(no_wallet) => folder.only_private_key().ok_or(no_wallet),
-            },
-        }
-    }
-}
-
-fn same_file(one: &Path, other: &Path) -> bool {
-    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+/// Decrypt a downloaded result, every byte of it checked before it has its name
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  iexec result decrypt 0x….zip\n  iexec result decrypt 0x….zip --extract my-result\n  iexec result decrypt 0x….zip --output mine.zip --beneficiary-key-file 0x…_key"
+)]
+pub(crate) struct Decrypt {
+    /// The downloaded archive; `-` reads stdin
+    #[arg(default_value = "encryptedResults.zip")]
+    encrypted_results_path: PathBuf,
+    /// Where to write the decrypted zip
+    #[arg(long, short, value_name = "FILE", default_value = "results.zip", conflicts_with = "extract")]
+    output: PathBuf,
+    /// Unpack the result into this new folder, instead of writing a zip
+    #[arg(long, value_name = "FOLDER")]
+    extract: Option<PathBuf>,
+    /// Most that is unpacked, as `20G`; 64 GiB, and 200 bytes for each byte of the archive, if not given
+    #[arg(long, value_name = "SIZE", requires = "extract", value_parser = extract::parse_size)]
+    max_size: Option<u64>,
+    /// Replace an existing output file
+    #[arg(long, conflicts_with = "extract")]
+    force: bool,
+    #[command(flatten)]
+    trust: TrustOptions,
+    #[command(flatten)]
+    key: KeyOptions,
+    #[command(flatten)]
+    wallet: WalletOptions,
+    #[command(flatten)]
+    chain: ChainOptions,
 }
 
 impl ResultCommand {
     pub(crate) fn run(self, screen: Screen) -> Result<Answer, Failure> {
         match self {
-            Self::GenerateEncryptionKeypair { force, beneficiary_keystoredir, wallet } => {
-                encryption_key::generate(&KeyFolder::new(beneficiary_keystoredir)?, wallet.address()?, force, screen)
-            }
-            Self::PushEncryptionKey { force_update, secret_path, wallet, chain } => {
-                encryption_key::push(secret_path.as_deref(), force_update, &wallet, &chain, screen)
-            }
+            Self::GenerateEncryptionKeypair(command) => command.run(screen),
+            Self::PushEncryptionKey(command) => command.run(screen),
             Self::CheckEncryptionKey { address, wallet, chain } => {
                 chain.network()?;
                 encryption_key::check(address.map_or_else(|| wallet.address(), Ok)?, &chain)
             }
-            Self::Decrypt { encrypted_results_path, output, force, key, wallet } => {
-                let folder = files::working_folder()?;
-                let key_file = key.private_key(&wallet)?;
-                if output.as_os_str() == "-" {
-                    return Err(Failure::invalid("--output: `-` is no file")
-                        .hint("a result is checked whole before anyone gets it: name a file, then read that"));
-                }
-                let output = folder.join(output);
-                if output.is_file() && same_file(&output, &encrypted_results_path) {
-                    return Err(Failure::invalid("--output: that is the archive itself").hint("name another file"));
-                }
-                let decryption = Decryption {
-                    archive: &encrypted_results_path,
-                    key_file: &key_file,
-                    output: &output,
-                    replace: force,
-                };
-                decrypt::answer(&decryption.run(None, screen)?, &output)
+            Self::RotateEncryptionKey(command) => command.run(screen),
+            Self::ExportKey(command) => command.run(screen),
+            Self::ImportKey(command) => command.run(screen),
+            Self::Decrypt(command) => command.run(screen),
+            Self::Verify { archive, trust, chain } => {
+                verify::verify(&archive, &of_file(&archive, &trust), &chain, screen)
             }
+            Self::Inspect { archive } => verify::inspect(&archive, screen),
         }
     }
+}
+
+impl Decrypt {
+    fn run(self, screen: Screen) -> Result<Answer, Failure> {
+        let path = self.encrypted_results_path.clone();
+        let target = self.target()?;
+        target.check()?;
+        self.key.check()?;
+        let trust = of_file(&path, &self.trust);
+        let (archive, origin) = source::open(&path, screen)?;
+        let keys = || self.key.identities(&self.wallet, screen);
+        let on_chain = |task| ask_chain(&self.chain, &trust, task);
+        let decryption =
+            Decryption { archive, origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain };
+        decrypt::answer(&decryption.run(screen)?)
+    }
+
+    fn target(&self) -> Result<Target, Failure> {
+        let folder = files::working_folder()?;
+        if let Some(path) = &self.extract {
+            return Ok(Target::Folder { path: folder.join(path), limits: extract::limits(self.max_size) });
+        }
+        if self.output.as_os_str() == "-" {
+            return Err(Failure::invalid("--output: `-` is no file")
+                .hint("a result is checked whole before anyone gets it: name a file, then read that"));
+        }
+        let path = folder.join(&self.output);
+        if path.is_file() && same_file(&path, &self.encrypted_results_path) {
+            return Err(Failure::invalid("--output: that is the archive itself").hint("name another file"));
+        }
+        Ok(Target::Zip { path, replace: self.force })
+    }
+}
+
+/// The task of `<taskid>.zip`, where none is named.
+fn of_file(path: &Path, trust: &TrustOptions) -> TrustOptions {
+    let of_name = || path.file_stem()?.to_str()?.parse().ok();
+    TrustOptions { task: trust.task.or_else(of_name), ..trust.clone() }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }

@@ -18,9 +18,10 @@ use serde_json::json;
 use crate::{
     asset,
     chain_options::{ChainOptions, TransactionOptions},
-    encryption_key::KeyFolder,
     failure::{Blame, Failure},
-    files, market,
+    files,
+    key_folder::KeyFolder,
+    market,
     offer::{checked, salt},
     preflight,
     progress::{self, Outcome},

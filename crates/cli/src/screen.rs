@@ -47,6 +47,11 @@ impl Screen {
         Self { raw, quiet }
     }
 
+    /// Whether the answer is for a program: nothing is asked then.
+    pub(crate) const fn is_raw(self) -> bool {
+        self.raw
+    }
+
     /// Whether a moving progress line is welcome.
     pub(crate) fn is_lively(self) -> bool {
         !self.raw && !self.quiet && std::io::stderr().is_terminal()

@@ -120,7 +120,7 @@ struct Shown {
 
 impl Show {
     fn run(self, screen: Screen) -> Result<Answer, Failure> {
-        let fetch = self.fetch()?;
+        let fetch = self.fetch(screen)?;
         online(async {
             let remote = Remote::connect(&self.chain).await?;
             let mut located = locate(&remote, self.taskid, self.deal).await?;
@@ -144,10 +144,11 @@ impl Show {
     }
 
     /// What would fail at the end of a download is refused before it.
-    fn fetch(&self) -> Result<Option<Fetch>, Failure> {
+    fn fetch(&self, screen: Screen) -> Result<Option<Fetch>, Failure> {
         let Some(name) = &self.download else { return Ok(None) };
-        let key = if self.decrypt { Some(self.key.private_key(&self.wallet)?) } else { None };
-        Fetch::new(name.as_deref().unwrap_or(&self.taskid.to_string()), key, self.force).map(Some)
+        let name = name.clone().unwrap_or_else(|| self.taskid.to_string());
+        let keys = if self.decrypt { Some(self.key.identities(&self.wallet, screen)?) } else { None };
+        Fetch::new(&name, keys, self.force).map(Some)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The options by which a command is told its wallet, and where the password comes from.
 
-use std::{io::Read as _, path::PathBuf, time::SystemTime};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 use clap::Args;
 use iexec_chain::{
@@ -120,7 +124,7 @@ impl PasswordOptions {
             return Ok(Some(password.clone()));
         }
         if let Some(path) = &self.password_file {
-            return first_line(path).map(Some);
+            return first_line(path, "--password-file").map(Some);
         }
         match std::env::var(PASSWORD_VARIABLE) {
             Ok(password) if !password.is_empty() => Ok(Some(Zeroizing::new(password))),
@@ -133,13 +137,17 @@ impl PasswordOptions {
     }
 }
 
-fn first_line(path: &PathBuf) -> Result<Zeroizing<String>, Failure> {
+/// A secret that is a file's first line; `option` named the file.
+pub(crate) fn first_line(path: &Path, option: &str) -> Result<Zeroizing<String>, Failure> {
     let broken = |error: std::io::Error| {
-        files::failure("cannot be read", path, &error)
-            .at("--password-file")
-            .or_hint("name a file whose first line is the password")
+        let failure = files::failure("cannot be read", path, &error).at(option);
+        failure.or_hint(format!(
+            "name a file whose first line is the {}",
+            option.trim_matches('-').trim_end_matches("-file")
+        ))
     };
-    let mut text = Zeroizing::new(String::new());
+    // Room for all of it: a buffer that grew would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(4096));
     std::fs::File::open(path).map_err(broken)?.take(4096).read_to_string(&mut text).map_err(broken)?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
