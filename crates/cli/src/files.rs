@@ -85,8 +85,18 @@ fn parse_json<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     Ok(value)
 }
 
+/// The hex decoder's words, and what they mean to a person.
+const HEX: [(&str, &str); 3] = [
+    ("odd number of digits", "malformed hex: an odd number of digits"),
+    ("invalid string length", "malformed hex: too few or too many digits"),
+    ("invalid character", "malformed hex: an invalid character"),
+];
+
 /// The parser's words, without the names of our types.
 pub(crate) fn plain(error: &str) -> String {
+    if let Some((words, meaning)) = HEX.iter().find(|(words, _)| error.starts_with(words)) {
+        return error.replacen(words, meaning, 1);
+    }
     let words: Vec<&str> = error.split(' ').collect();
     match words.iter().position(|word| *word == "struct") {
         Some(at) if at + 1 < words.len() => {
@@ -215,6 +225,7 @@ mod tests {
         assert_eq!(error("{\"a\": [1, \"x\"]}"), "a[1]: invalid type: string \"x\", expected u8 at line 1 column 13");
         assert_eq!(error("{\"a\": [}"), "expected value at line 1 column 8");
         assert_eq!(error("{} {}"), "trailing characters at line 1 column 4");
+        assert_eq!(plain("odd number of digits at line 1"), "malformed hex: an odd number of digits at line 1");
         assert_eq!(
             plain("invalid type: null, expected struct Description at line 1"),
             "invalid type: null, expected a JSON object at line 1"
