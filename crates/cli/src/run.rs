@@ -277,9 +277,17 @@ async fn patiently<T>(
     screen: Screen,
 ) -> Result<(T, bool), Failure> {
     let mut sending = std::pin::pin!(sending);
+    let noted = async {
+        screen.note("Sending the deal …");
+        sending.as_mut().await
+    };
+    // In this order, so that Ctrl-C is listened for before anything is sent.
     tokio::select! {
-        sent = &mut sending => return Ok((sent?, false)),
-        _ = tokio::signal::ctrl_c() => screen.warn("the deal is on its way: waiting for its number; Ctrl-C again leaves without it"),
+        biased;
+        _ = tokio::signal::ctrl_c() => {
+            screen.warn("the deal is on its way: waiting for its number; Ctrl-C again leaves without it");
+        }
+        sent = noted => return Ok((sent?, false)),
     }
     tokio::select! {
         sent = &mut sending => Ok((sent?, true)),
