@@ -41,6 +41,9 @@ pub(crate) struct Flags {
     /// Folder in which local OCI layouts may lie (may be repeated)
     #[arg(long = "images", value_name = "FOLDER")]
     images: Vec<PathBuf>,
+    /// Bytes of images kept for later tasks
+    #[arg(long, default_value_t = ImageRules::default().cache_bytes)]
+    image_cache: u64,
     /// How containers are run
     #[arg(long, value_name = "ENGINE", value_enum, default_value_t = Engine::Runc)]
     engine: Engine,
@@ -150,7 +153,7 @@ async fn config(flags: Flags) -> Result<iexec_worker::Config> {
             disk: limits.disk,
             unsafe_no_limits: limits.unsafe_no_limits,
         },
-        images: ImageRules { layouts: flags.images, ..ImageRules::default() },
+        images: ImageRules { layouts: flags.images, cache_bytes: flags.image_cache, ..ImageRules::default() },
         fetch: FetchRules { gateway, reach: flags.reach.rule(), ..FetchRules::default() },
         poll: POLL,
         heartbeat: HEARTBEAT,

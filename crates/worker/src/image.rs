@@ -2,6 +2,8 @@
 //!
 //! What comes from here is what the checksum pins, whoever served it. Running it is the engines' business.
 
+mod cached;
+mod evict;
 mod fault;
 mod layout;
 pub mod reference;
@@ -18,6 +20,7 @@ use sha2::Digest as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::net::Net;
+pub use cached::AppImage;
 pub use fault::ImageFault;
 use reference::Reference;
 
@@ -28,11 +31,13 @@ pub struct ImageRules {
     pub layouts: Vec<PathBuf>,
     /// Bytes of all layers together as they are served; unpacked, four times as much.
     pub max_bytes: u64,
+    /// Bytes of images kept beside the one in use.
+    pub cache_bytes: u64,
 }
 
 impl Default for ImageRules {
     fn default() -> Self {
-        Self { layouts: Vec::new(), max_bytes: 4 * 1024 * 1024 * 1024 }
+        Self { layouts: Vec::new(), max_bytes: 4 << 30, cache_bytes: 20 << 30 }
     }
 }
 
@@ -44,69 +49,13 @@ pub struct Images {
     net: Net,
 }
 
-/// A verified image in the cache.
-#[derive(Clone, Debug)]
-pub struct AppImage {
-    folder: PathBuf,
-    image: Image,
-    max_unpacked: u64,
-}
-
-impl AppImage {
-    /// Its documents, read.
-    pub fn image(&self) -> &Image {
-        &self.image
-    }
-
-    /// Digest of its manifest: the app's checksum.
-    pub fn digest(&self) -> Sha256 {
-        self.image.digest()
-    }
-
-    /// Its folder in the cache.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Folder of `manifest.json` and `config.json`, which the enclave reads.
-    pub fn documents(&self) -> PathBuf {
-        self.folder.join("documents")
-    }
-
-    /// A layer's file.
-    pub fn blob(&self, digest: Sha256) -> PathBuf {
-        self.folder.join("blobs").join(const_hex::encode(digest.0))
-    }
-
-    /// Compares the cached blobs with the manifest again. If one was changed, the cached image is thrown away, so that
-    /// the next task fetches it anew.
-    pub fn verify_blobs(&self) -> Result<(), ImageFault> {
-        for layer in self.image.layers() {
-            let path = self.blob(layer.digest);
-            let (mut file, mut hash) = (std::fs::File::open(&path).map_err(disk(&path))?, sha2::Sha256::new());
-            std::io::copy(&mut file, &mut hash).map_err(disk(&path))?;
-            let found = Sha256(<[u8; 32]>::from(hash.finalize()).into());
-            if found != layer.digest {
-                remove(&self.folder)?;
-                return Err(ImageFault::Blob { digest: layer.digest, found });
-            }
-        }
-        Ok(())
-    }
-
-    /// Bytes that it may have when unpacked.
-    pub fn max_unpacked(&self) -> u64 {
-        self.max_unpacked
-    }
-}
-
 impl Images {
     /// A cache in `folder`, which is this process's alone.
     pub fn new(folder: PathBuf, rules: ImageRules, net: Net) -> Self {
         Self { folder, rules, net }
     }
 
-    /// Makes the folder, and removes what a fetch that was killed left in it.
+    /// Makes the folder, and removes what a fetch that was killed left in it, and what is too much.
     pub fn tidy(&self) -> Result<(), ImageFault> {
         std::fs::create_dir_all(&self.folder).map_err(disk(&self.folder))?;
         for entry in std::fs::read_dir(&self.folder).map_err(disk(&self.folder))? {
@@ -114,6 +63,14 @@ impl Images {
             if entry.file_name().to_string_lossy().starts_with(FETCHING) {
                 remove(&entry.path())?;
             }
+        }
+        self.make_room()
+    }
+
+    fn make_room(&self) -> Result<(), ImageFault> {
+        let evicted = evict::evict(&self.folder, self.rules.cache_bytes).map_err(disk(&self.folder))?;
+        if evicted > 0 {
+            tracing::info!("{evicted} images that were not used for long were removed");
         }
         Ok(())
     }
@@ -124,15 +81,18 @@ impl Images {
     pub async fn obtain(&self, multiaddr: &[u8], checksum: Sha256) -> Result<AppImage, ImageFault> {
         let folder = self.folder.join(const_hex::encode(checksum.0));
         if let Some(image) = self.cached(&folder, checksum) {
+            evict::note_use(&folder).map_err(disk(&folder))?;
             return Ok(image);
         }
         remove(&folder)?;
         let text = std::str::from_utf8(multiaddr).map_err(|_| ImageFault::NotText)?;
         let source = Source::new(text, &self.rules, &self.net)?;
         std::fs::create_dir_all(&self.folder).map_err(disk(&self.folder))?;
+        self.make_room()?;
         let fresh = tempfile::Builder::new().prefix(FETCHING).tempdir_in(&self.folder);
         let fresh = fresh.map_err(disk(&self.folder))?;
         self.fetch(&source, checksum, fresh.path()).await?;
+        evict::note_use(fresh.path()).map_err(disk(fresh.path()))?;
         std::fs::rename(fresh.path(), &folder).map_err(disk(&folder))?;
         self.cached(&folder, checksum).ok_or(ImageFault::Disk("the image just written cannot be read".into()))
     }

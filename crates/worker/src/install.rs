@@ -31,7 +31,7 @@ pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
 
 /// Copies the enclave program into the data folder, named by its digest: what containers start stays the same bytes
 /// while a newer one is built, and root in a container without `CAP_DAC_OVERRIDE` can read it. Yields the copy and its
-/// digest, which the simulated TEE measures.
+/// digest, which the simulated TEE measures. Earlier copies are removed: no container runs yet.
 pub(crate) fn enclave(program: &Path, data: &Path) -> anyhow::Result<(PathBuf, Sha256)> {
     let hint = "hint: build it with `cargo xtask setup`, or name it with --enclave";
     let mut bytes = Vec::new();
@@ -51,6 +51,12 @@ pub(crate) fn enclave(program: &Path, data: &Path) -> anyhow::Result<(PathBuf, S
         file.persist(&copy).map(drop).map_err(|error| error.error)
     };
     install().with_context(|| format!("cannot write {}", copy.display()))?;
+    for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let old = entry?.path();
+        if old != copy {
+            fs::remove_file(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+    }
     Ok((std::path::absolute(copy)?, digest))
 }
 
@@ -76,6 +82,9 @@ mod tests {
         let (copy, digest) = enclave(&program, data.path()).unwrap();
         assert_eq!(digest, Sha256::of(fs::read(&copy).unwrap()));
         assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o555);
+        fs::write(&program, b"\x7fELF, newer").unwrap();
+        let (newer, _) = enclave(&program, data.path()).unwrap();
+        assert!(newer.exists() && !copy.exists());
         assert!(enclave(&data.path().join("absent"), data.path()).unwrap_err().to_string().contains("hint:"));
         fs::write(&program, b"#!/bin/sh").unwrap();
         assert!(enclave(&program, data.path()).is_err());

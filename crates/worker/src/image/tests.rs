@@ -78,6 +78,24 @@ async fn an_image_is_taken_by_its_checksum_and_kept() {
 }
 
 #[tokio::test]
+async fn an_image_in_use_stays_until_another_is_fetched() {
+    let (first, second, cache) = (Sample::new(), Sample::new(), tempfile::tempdir().unwrap());
+    let layouts = [&first, &second].map(|sample| sample.folder.path().to_owned()).to_vec();
+    let rules = ImageRules { layouts, cache_bytes: 0, ..ImageRules::default() };
+    iexec_service::crypto::install();
+    let images = Images::new(cache.path().to_owned(), rules, Net::new(Reach::Loopback).unwrap());
+    // Another manifest, of the same layer.
+    let manifest = fs::read_to_string(second.blob_path(second.checksum)).unwrap();
+    let checksum = blob(second.folder.path(), format!("{manifest}\n").as_bytes());
+    for _ in 0..2 {
+        let image = images.obtain(first.multiaddr().as_bytes(), first.checksum).await.unwrap();
+        assert!(image.folder().exists());
+        let other = images.obtain(second.multiaddr().replace(":1", "").as_bytes(), checksum).await.unwrap();
+        assert!(other.folder().exists() && !image.folder().exists());
+    }
+}
+
+#[tokio::test]
 async fn a_changed_cache_is_thrown_away_and_fetched_again() {
     let (sample, cache) = (Sample::new(), tempfile::tempdir().unwrap());
     let images = sample.images(cache.path());
