@@ -64,6 +64,8 @@ fn scheduler(flags: &Flags, ports: &Ports, pool: Address) -> Result<FlagList> {
         ("--sms", url(ports.sms)),
         ("--storage", url(ports.storage)),
         ("--worker", DevAccount::Worker(0).wallet()?.address().to_string()),
+        // For a second worker, started by hand.
+        ("--worker", DevAccount::Worker(1).wallet()?.address().to_string()),
     ])
 }
 
