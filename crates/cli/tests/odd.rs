@@ -46,7 +46,7 @@ fn an_answer_that_cannot_be_written_is_no_success() {
 fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     assert!(Command::new("mkfifo").arg(folder.path().join("deployed.json")).status().unwrap().success());
-    let output = iexec(folder.path()).args(["app", "run"]).output().unwrap();
+    let output = iexec(folder.path()).args(["app", "check-secret"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("deployed.json is not a regular file"), "{}", stderr(&output));
 }
