@@ -81,8 +81,9 @@ fn a_port_in_use_is_one_clear_line_with_a_hint() {
     };
     let _taken = TcpListener::bind(("127.0.0.1", 13300 + offset)).unwrap();
     let expected = format!(
-        "error: port {} (for the sms) is in use\nhint: stop what listens there, or use --port-offset 1000\n",
-        13300 + offset
+        "error: port {} (for the sms) is in use\nhint: stop what listens there, or choose other ports with --port-offset {}\n",
+        13300 + offset,
+        offset + 1000
     );
     assert_eq!(refusal(command), expected);
 }
