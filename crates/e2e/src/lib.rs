@@ -4,6 +4,7 @@
 
 pub mod network;
 pub mod page;
+pub mod sdk;
 pub mod shell;
 pub mod user;
 pub mod workspace;

@@ -2,27 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
-use std::{fs, process::Command};
+use std::fs;
 
-use iexec_e2e::{network::Network, page, shell::Shell, workspace};
+use iexec_e2e::{network::Network, page, sdk, shell::Shell, workspace};
 use serde_json::Value;
-
-/// Installs the pinned SDK once; npm checks the integrity of every package against the lock file.
-fn installed_sdk() -> std::path::PathBuf {
-    let folder = workspace::root().join("crates/e2e/sdk");
-    let (lock, stamp) = (folder.join("package-lock.json"), folder.join("node_modules/.installed"));
-    let wanted = fs::read(&lock).unwrap();
-    if fs::read(&stamp).ok() != Some(wanted.clone()) {
-        let status = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&folder).status();
-        assert!(status.expect("npm is missing\nhint: install Node.js").success(), "npm ci failed");
-        fs::write(stamp, wanted).unwrap();
-    }
-    folder.join("node_modules/.bin")
-}
 
 #[test]
 fn the_sdk_8_24_runs_the_tutorial_on_our_network() {
-    let programs = installed_sdk();
+    let programs = sdk::installed("sdk").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let network = Network::start(&folder.path().join("network"), &[]).unwrap();
     let home = folder.path().join("home");

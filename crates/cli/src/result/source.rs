@@ -84,20 +84,31 @@ pub(crate) fn progress(size: u64, screen: Screen) -> ProgressBar {
     style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }
 
-/// True from the first Ctrl-C on; the second ends the program at once.
+/// True from the first Ctrl-C on; the second ends the program at once. It listens when this returns.
 pub(crate) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
     let stopped = Arc::new(AtomicBool::new(false));
     let seen = stopped.clone();
+    let (listening, ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if seen.swap(true, Ordering::Relaxed) {
+            loop {
+                let mut pressed = std::pin::pin!(tokio::signal::ctrl_c());
+                // The first look at the signal registers it.
+                let listens = std::future::poll_fn(|context| {
+                    let state = pressed.as_mut().poll(context);
+                    // Nobody waits for it a second time.
+                    let _ = listening.send(());
+                    state
+                });
+                if listens.await.is_err() || seen.swap(true, Ordering::Relaxed) {
                     std::process::exit(130);
                 }
             }
         });
     });
+    // Without a listener, Ctrl-C does what it does to every program.
+    let _ = ready.recv();
     stopped
 }
 
