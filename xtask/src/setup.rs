@@ -16,9 +16,15 @@ use sha2::{Digest, Sha512};
 const MAX_PACKAGE: u64 = 64 << 20;
 const MAX_UNPACKED: u64 = 512 << 20;
 /// Programs of which one must be there, the package that brings it, and what is wrong without it.
-const SYSTEM: [(&[&str], &str, &str); 2] = [
+type Programs = (&'static [&'static str], &'static str, &'static str);
+const SYSTEM: [Programs; 2] = [
     (&["runc", "crun"], "runc", "neither runc nor crun is installed, which workers run apps with"),
     (&["unzip"], "unzip", "unzip is not installed, which the tutorial opens results with"),
+];
+/// What tests alone use.
+const FOR_TESTS: [Programs; 2] = [
+    (&["age"], "age", "age is not installed, which the tests open archives with"),
+    (&["openssl"], "openssl", "openssl is not installed, which the tests open archives with"),
 ];
 
 /// Installs what is missing. A second call finds everything and takes milliseconds.
@@ -139,12 +145,25 @@ fn npm(dir: &Path, args: &[&str]) -> Result<()> {
     )
 }
 
-/// runc or crun, from the distribution where we may install it. Only Linux runs workers.
-fn system_programs() -> Result<()> {
-    if !cfg!(target_os = "linux") {
-        return Ok(());
+/// Installs what tests use besides. Elsewhere than in CI they do without, and say so.
+pub(crate) fn for_tests() -> Result<()> {
+    if std::env::var_os("CI").is_some() || is_root() {
+        return programs(&FOR_TESTS);
     }
-    let missing = SYSTEM.iter().filter(|(programs, ..)| !programs.iter().any(|program| on_path(program)));
+    for (_, _, without) in missing(&FOR_TESTS) {
+        eprintln!("setup: {without}; those tests are not run");
+    }
+    Ok(())
+}
+
+/// What the network runs on. Only Linux runs workers.
+fn system_programs() -> Result<()> {
+    if cfg!(target_os = "linux") { programs(&SYSTEM) } else { Ok(()) }
+}
+
+/// From the distribution, where we may install it.
+fn programs(table: &[Programs]) -> Result<()> {
+    let missing = missing(table);
     let (packages, uses): (Vec<&str>, Vec<&str>) = missing.map(|(_, package, used)| (*package, *used)).unzip();
     if packages.is_empty() {
         return Ok(());
@@ -155,6 +174,10 @@ fn system_programs() -> Result<()> {
     eprintln!("setup: installing {list}");
     apt(&["update", "-q"])?;
     apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages.as_slice()].concat())
+}
+
+fn missing(table: &[Programs]) -> impl Iterator<Item = &Programs> {
+    table.iter().filter(|(programs, ..)| !programs.iter().any(|program| on_path(program)))
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use crate::{build, command, setup, tidy};
 /// Runs all of it.
 pub(crate) fn run() -> Result<()> {
     step("format", || command::run("cargo", &["fmt", "--all", "--check"]))?;
-    step("set-up", setup::run)?;
+    step("set-up", || setup::run().and_then(|()| setup::for_tests()))?;
     step("build", build::all)?;
     step("tidy", tidy::run)?;
     step("clippy", || {
