@@ -1,5 +1,7 @@
 //! Measures what docs/performance.md states, on release builds; prints one table. Medians, since machines are noisy.
 
+pub(crate) mod archive;
+
 use std::{
     fs,
     path::Path,

@@ -23,7 +23,9 @@ const USAGE: &str = "cargo xtask <command>
   devnet [...]    start a local network and leave it up (options of `iexecd devnet`)
   test            everything that CI checks
   tidy            only the checks of structure and documents
-  bench           measure, and print docs/performance.md's table";
+  bench           measure, and print docs/performance.md's table
+  bench archive [--large]
+                  measure archives of 1 MiB to 1 GiB (--large: 10 GiB) against openssl, age and the SDK";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -46,6 +48,8 @@ fn run(arguments: &[String]) -> Result<()> {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         ["bench"] => bench::run(),
+        ["bench", "archive"] => bench::archive::run(false),
+        ["bench", "archive", "--large"] => bench::archive::run(true),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())
