@@ -120,4 +120,18 @@ mod tests {
         assert_eq!(use_up(own.answer(&me).unwrap().to_string(), 1000).await, Err(401), "not ours");
         assert_eq!(use_up("garbage".into(), 1000).await, Err(401));
     }
+
+    #[tokio::test]
+    async fn a_flood_of_challenges_forgets_the_oldest_and_refuses_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_sqlite(&folder.path().join("s"), &[SCHEMA]).await.unwrap();
+        let me = SigningKey::from_bytes(&[1; 32]).unwrap();
+        let first = challenge(&store, "iExec Gateway", 7, me.address(), 1000).await.unwrap();
+        let flood =
+            sqlx::query("INSERT INTO login_challenges (rowid, hash, address, expires) VALUES (?, '', '', 2000)");
+        flood.bind(MOST).execute(store.pool()).await.unwrap();
+        let second = challenge(&store, "iExec Gateway", 7, me.address(), 1000).await.unwrap();
+        assert!(answer(&store, &first.answer(&me).unwrap().to_string(), 1000).await.is_err());
+        assert!(answer(&store, &second.answer(&me).unwrap().to_string(), 1000).await.is_ok());
+    }
 }

@@ -34,7 +34,13 @@ pub(crate) async fn store(
     let mut chunks = body.into_data_stream();
     let stored = try_store(storage, task, headers, &mut chunks).await;
     if let Err(problem) = &stored {
-        tracing::info!(%task, "upload refused: {}", problem.detail());
+        let detail = problem.detail();
+        match problem.status() {
+            // Logged with its cause, where it was seen.
+            StatusCode::INTERNAL_SERVER_ERROR => (),
+            status if status.is_server_error() => tracing::warn!(%task, "upload refused: {detail}"),
+            _ => tracing::info!(%task, "upload refused: {detail}"),
+        }
     }
     stored
 }

@@ -92,7 +92,7 @@ impl Worker {
                 if errand.state.may_be_aborted() { heartbeat.aborted().clone() } else { CancellationToken::new() };
             let stepped = tokio::select! {
                 () = self.stop.cancelled() => return Ok(Outcome::Stopped),
-                () = aborted.cancelled() => return Ok(Outcome::Aborted),
+                () = aborted.cancelled() => return Ok(self.taken_back(&errand).await),
                 stepped = self.step(&errand, &mut known, heartbeat) => stepped,
             };
             errand.state = stepped.unwrap_or_else(|Failure { cause, message }| {
@@ -100,6 +100,13 @@ impl Worker {
                 State::GaveUp { cause, message }
             });
         }
+    }
+
+    /// The scheduler says that the task is not this worker's: another has it, or this worker's own contribution, of which
+    /// it has forgotten, ended it.
+    async fn taken_back(&self, errand: &Errand) -> Outcome {
+        let own = self.writer.chain().view_contribution(errand.task(), self.writer.address()).await;
+        if own.is_ok_and(|own| own.status != 0) { Outcome::Done } else { Outcome::Aborted }
     }
 
     /// One step: does what the state asks for, and yields the next state.
@@ -169,6 +176,7 @@ impl Worker {
         };
         let path = self.archive(errand.task());
         let (deadline, mut pause) = (Instant::now() + UPLOAD_PATIENCE, Duration::from_millis(200));
+        let mut said = None;
         loop {
             let error = match carry::upload(&self.client, &errand.grant, &self.writer, archive, &path).await {
                 Ok(link) => return Ok(link),
@@ -177,7 +185,11 @@ impl Worker {
             if !error.is_transient() || Instant::now() + pause > deadline {
                 return Err(Failure::new(Cause::PostComputeIpfsUploadFailed, format!("the storage: {error}")));
             }
-            tracing::warn!(task = %errand.task(), "the upload: {error}; again in {pause:?}");
+            // The same trouble is told once.
+            if said.as_ref() != Some(&error) {
+                tracing::warn!(task = %errand.task(), "the upload: {error}; tried again for {UPLOAD_PATIENCE:?}");
+            }
+            said = Some(error);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
