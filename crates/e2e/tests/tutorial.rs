@@ -7,13 +7,20 @@ use std::fs;
 use iexec_e2e::{network::Network, page, workspace};
 
 #[test]
-fn the_tutorial_protect_result_does_what_it_says() {
+fn every_page_of_the_tutorial_does_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let network = Network::start(&folder.path().join("network"), &[]).unwrap();
-    let markdown = fs::read_to_string(workspace::root().join("docs/tutorial/protect-result.md")).unwrap();
-    let mut shell = network.shell(&folder.path().join("home")).unwrap();
-    let last = page::run(&markdown, &mut shell, |line| println!("{line}")).unwrap();
-    assert_eq!(last.text(), "Hello, world!");
-    drop(shell);
+    let pages = fs::read_dir(workspace::root().join("docs/tutorial")).unwrap();
+    let mut pages: Vec<_> = pages.map(|page| page.unwrap().path()).collect();
+    pages.sort();
+    for page in pages {
+        println!("== {}", page.display());
+        let markdown = fs::read_to_string(&page).unwrap();
+        // A home for each: a page is read by somebody who begins.
+        let home = folder.path().join(page.file_stem().unwrap());
+        let mut shell = network.shell(&home).unwrap();
+        let last = page::run(&markdown, &mut shell, |line| println!("{line}")).unwrap();
+        assert_eq!(last.text(), "Hello, world!");
+    }
     network.stop().unwrap();
 }
