@@ -1,7 +1,7 @@
 //! A private key's file: read with a passphrase if it has one, its permissions looked at.
 
 use std::{
-    io::IsTerminal as _,
+    io::{ErrorKind, IsTerminal as _, Read},
     path::{Path, PathBuf},
 };
 
@@ -73,11 +73,25 @@ impl NewPassphraseOptions {
 
 /// The text of a private key's file.
 pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let absent = || {
-        Failure::absent(format!("there is no private key {}", path.display()))
-            .hint("name it with --beneficiary-key-file")
-    };
-    files::read_text(path, MAX_KEY_FILE)?.map(Zeroizing::new).ok_or_else(absent)
+    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::absent(format!("there is no private key {}", path.display()))
+            .hint("name it with --beneficiary-key-file"),
+        _ => files::failure("cannot be read", path, &error),
+    })?;
+    read_bounded(file, path)
+}
+
+/// A private key's text from a file or a pipe that `path` names.
+pub(crate) fn read_bounded(source: impl Read, path: &Path) -> Result<Zeroizing<String>, Failure> {
+    // Room for all of it: a buffer that grew would leave copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE + 64));
+    let read = source.take(MAX_KEY_FILE as u64 + 1).read_to_string(&mut text);
+    read.map_err(|error| files::failure("cannot be read", path, &error))?;
+    if text.len() > MAX_KEY_FILE {
+        return Err(Failure::invalid(format!("{}: more than {MAX_KEY_FILE} bytes", path.display()))
+            .hint("give a private key's file"));
+    }
+    Ok(text)
 }
 
 /// Reads private keys, the first of which must be readable. Of the others, those under another passphrase are left out.

@@ -1,9 +1,6 @@
 //! Making, replacing, taking out and putting in a beneficiary's key pair. Nothing here loses a private key.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use iexec_archive::{AgeIdentity, Identity, PrivateKey, Recipient};
@@ -17,7 +14,7 @@ use crate::{
     encryption_key,
     failure::{Blame, Failure},
     files::{self, Keep},
-    key_file::{self, MAX_KEY_FILE, NewPassphraseOptions, PassphraseOptions},
+    key_file::{self, NewPassphraseOptions, PassphraseOptions},
     key_folder::KeyFolder,
     screen::{Answer, Screen, table},
     wallet_options::WalletOptions,
@@ -183,7 +180,11 @@ pub(crate) fn import(
     force: bool,
     screen: Screen,
 ) -> Result<Answer, Failure> {
-    let text = if source.as_os_str() == "-" { read_stdin()? } else { key_file::read_text(source)? };
+    let text = if source.as_os_str() == "-" {
+        key_file::read_bounded(std::io::stdin().lock(), Path::new("stdin"))?
+    } else {
+        key_file::read_text(source)?
+    };
     let (identity, _) = key_file::parse(&text, source, passphrase, screen)?;
     let key = Private { text, recipient: identity.recipient()? };
     let current = folder.private_path(address);
@@ -236,18 +237,6 @@ pub(crate) fn export(
     files::write(target, text.as_bytes(), Keep { secret: true, replace: force })?;
     let path = target.display().to_string();
     Answer::new(&json!({ "privateKeyFile": path }), table(&[("private key", path.clone())]))
-}
-
-fn read_stdin() -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    let read = std::io::stdin().lock().take(MAX_KEY_FILE as u64 + 1).read_to_string(&mut text);
-    read.map_err(|error| files::failure("cannot be read", Path::new("stdin"), &error))?;
-    if text.len() > MAX_KEY_FILE {
-        return Err(
-            Failure::invalid(format!("stdin: more than {MAX_KEY_FILE} bytes")).hint("give a private key's file")
-        );
-    }
-    Ok(text)
 }
 
 fn write_public(folder: &KeyFolder, address: Address, recipient: &Recipient) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use iexec_archive::{AgeRecipient, Identity, Recipient};
+use iexec_archive::{AgeRecipient, Identity, KeyError, Recipient};
 use iexec_protocol::Address;
 
 use crate::{
@@ -96,7 +96,7 @@ pub(crate) struct PushKey {
     #[arg(long, value_name = "FILE")]
     secret_path: Option<PathBuf>,
     /// Who opens results besides, as a recovery key: an age recipient (needs a key pair of --type age); may be given again
-    #[arg(long = "recipient", value_name = "AGE1…")]
+    #[arg(long = "recipient", value_name = "AGE1…", value_parser = age_recipient)]
     recipients: Vec<AgeRecipient>,
     #[command(flatten)]
     wallet: WalletOptions,
@@ -122,7 +122,7 @@ pub(crate) struct RotateKey {
     #[arg(long = "type", value_enum, default_value_t, value_name = "TYPE")]
     kind: KeyType,
     /// Who opens results besides: an age recipient; may be given again
-    #[arg(long = "recipient", value_name = "AGE1…")]
+    #[arg(long = "recipient", value_name = "AGE1…", value_parser = age_recipient)]
     recipients: Vec<AgeRecipient>,
     /// Folder of the key pairs
     #[arg(long, value_name = "PATH")]
@@ -210,6 +210,10 @@ impl ImportKey {
         let address: Address = self.wallet.address()?;
         key_pair::import(&folder, address, &self.file, &self.passphrase, self.force, screen)
     }
+}
+
+fn age_recipient(text: &str) -> Result<AgeRecipient, String> {
+    text.parse().map_err(|error: KeyError| error.to_string().trim_start_matches("key: ").to_owned())
 }
 
 fn as_recipients(keys: Vec<AgeRecipient>) -> Vec<Recipient> {
