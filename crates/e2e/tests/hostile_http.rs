@@ -160,7 +160,7 @@ fn a_body_that_breaks_off_harms_nobody(port: u16) {
     assert_eq!(get(port, "/health").body, "ok");
 }
 
-/// More callers than a service has connections, each with half a request: they are cut off, and the others get through.
+/// Callers with half a request each: they are cut off, and the others get through meanwhile.
 fn slow_heads_are_cut_off(port: u16) {
     let begun = Instant::now();
     let slow: Vec<_> = (0..50)
