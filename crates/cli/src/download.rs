@@ -15,6 +15,7 @@ use iexec_protocol::{
     result::ResultLink,
     task::{ChainStatus, ChainTask},
 };
+use iexec_service::client::Download;
 use sha2::Digest as _;
 
 use crate::{
@@ -180,29 +181,48 @@ impl Transfer<'_> {
     async fn attempt(&self, part: &Part, resumed: bool) -> Result<Sha256, Failure> {
         let mut file = part.open(!resumed)?;
         let (mut hash, mut size) = (sha2::Sha256::new(), 0);
-        let mut download = None;
         if resumed {
             size = digest_file(&mut file, &mut hash).map_err(|error| part.broken(&error))?;
-            download = match self.remote.client.download(&self.url, Some(size..u64::MAX)).await {
+        }
+        let download = match self.begin(size).await? {
+            Begun::Complete => return Ok(finished(hash)),
+            Begun::Rest(download) => download,
+            Begun::Whole(download) => {
+                (hash, size) = (sha2::Sha256::new(), 0);
+                file.set_len(0).and_then(|()| file.rewind()).map_err(|error| part.broken(&error))?;
+                download
+            }
+        };
+        self.write(download, part, &mut file, &mut hash, size).await?;
+        Ok(finished(hash))
+    }
+
+    /// Asks for what follows `size` bytes.
+    async fn begin(&self, size: u64) -> Result<Begun, Failure> {
+        if size > 0 {
+            match self.remote.client.download(&self.url, Some(size..u64::MAX)).await {
                 Ok(download) => {
                     self.screen.note(format!("Going on after {size} bytes of an interrupted download …"));
-                    Some(download)
+                    return Ok(Begun::Rest(download));
                 }
-                // 416: nothing is missing.
-                Err(CallError::Refused { status: 416, .. }) => return Ok(finished(hash)),
+                // Range Not Satisfiable: nothing follows.
+                Err(CallError::Refused { status: 416, .. }) => return Ok(Begun::Complete),
                 // A server that has no ranges sends it whole.
-                Err(CallError::Malformed(_)) => {
-                    (hash, size) = (sha2::Sha256::new(), 0);
-                    file.set_len(0).and_then(|()| file.rewind()).map_err(|error| part.broken(&error))?;
-                    None
-                }
+                Err(CallError::Malformed(_)) => {}
                 Err(error) => return Err(self.refused(&error)),
-            };
+            }
         }
-        let mut download = match download {
-            Some(download) => download,
-            None => self.remote.client.download(&self.url, None).await.map_err(|error| self.refused(&error))?,
-        };
+        self.remote.client.download(&self.url, None).await.map(Begun::Whole).map_err(|error| self.refused(&error))
+    }
+
+    async fn write(
+        &self,
+        mut download: Download,
+        part: &Part,
+        file: &mut File,
+        hash: &mut sha2::Sha256,
+        mut size: u64,
+    ) -> Result<(), Failure> {
         let bar = source::progress(download.size.unwrap_or_default().saturating_add(size), self.screen);
         while let Some(chunk) = download.stream.next().await {
             let chunk = chunk.map_err(|error| self.refused(&error))?;
@@ -219,13 +239,22 @@ impl Transfer<'_> {
             bar.set_position(size);
         }
         bar.finish_and_clear();
-        file.sync_all().map_err(|error| part.broken(&error))?;
-        Ok(finished(hash))
+        file.sync_all().map_err(|error| part.broken(&error))
     }
 
     fn refused(&self, error: &CallError) -> Failure {
         Remote::failure(Service::Gateway, self.gateway, error)
     }
+}
+
+/// What the storage sends.
+enum Begun {
+    /// Nothing is missing.
+    Complete,
+    /// What is missing.
+    Rest(Download),
+    /// Everything.
+    Whole(Download),
 }
 
 fn finished(hash: sha2::Sha256) -> Sha256 {

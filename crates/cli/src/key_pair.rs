@@ -140,15 +140,8 @@ pub(crate) fn rotate(
     recipients.extend_from_slice(new.others);
     let value = Recipient::list_to_sms_value(&recipients)?;
     key.write(&pending, false)?;
-    if let Err(failure) = encryption_key::give(owner, &value, true, wallet, chain, screen) {
-        if failure.blame == Blame::User {
-            // Refused for sure: nobody has the public half.
-            std::fs::remove_file(&pending).map_err(|error| files::failure("cannot be removed", &pending, &error))?;
-            return Err(failure);
-        }
-        screen.warn(format!("the SMS may have the new key: its private half is kept in {}", pending.display()));
-        return Err(failure);
-    }
+    let given = encryption_key::give(owner, &value, true, wallet, chain, screen);
+    given.map_err(|failure| not_given(failure, &pending, screen))?;
     let old = folder.retire(owner, &current)?;
     std::fs::rename(&pending, &current).map_err(|error| files::failure("cannot be renamed", &pending, &error))?;
     write_public(folder, owner, &key.recipient)?;
@@ -161,6 +154,18 @@ pub(crate) fn rotate(
         &[("replaced key", path.clone())],
         json!({ "isPushed": true, "replacedKeyFile": path }),
     )
+}
+
+/// A new key that the SMS refused goes; one of which nobody knows whether the SMS has it stays.
+fn not_given(failure: Failure, pending: &Path, screen: Screen) -> Failure {
+    if failure.blame != Blame::User {
+        screen.warn(format!("the SMS may have the new key: its private half is kept in {}", pending.display()));
+        return failure;
+    }
+    match std::fs::remove_file(pending) {
+        Ok(()) => failure,
+        Err(error) => files::failure("cannot be removed", pending, &error),
+    }
 }
 
 /// What the new pair is to be.
