@@ -31,6 +31,8 @@ const SIZES: [u64; 3] = [MIB, 100 * MIB, 1024 * MIB];
 const LARGEST: u64 = 10 * 1024 * MIB;
 /// The SDK refuses more than 1,000,000,000 bytes, and takes minutes and gigabytes long before.
 const SDK_LIMIT: u64 = 100 * MIB;
+const ANY_KEY: &str =
+    "-K 0000000000000000000000000000000000000000000000000000000000000000 -iv 00000000000000000000000000000000";
 const WALLET: &str = r#"{"privateKey":"0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407"}"#;
 
 /// Builds for release, measures, prints one table. `large`: 10 GiB, too.
@@ -63,21 +65,20 @@ struct Cost {
     peak: f64,
 }
 
-/// A program to measure: what it is called in the table, its words, its input and output.
+/// A program to measure: what it is called in the table, its words, and the file that comes through a pipe.
 struct Row {
     name: &'static str,
     words: Vec<String>,
     stdin: Option<&'static str>,
-    stdout: Option<&'static str>,
 }
 
 impl Row {
     fn new(name: &'static str, words: &str) -> Self {
-        Self { name, words: words.split(' ').map(str::to_owned).collect(), stdin: None, stdout: None }
+        Self { name, words: words.split(' ').map(str::to_owned).collect(), stdin: None }
     }
 
-    fn through(self, stdin: &'static str, stdout: &'static str) -> Self {
-        Self { stdin: Some(stdin), stdout: Some(stdout), ..self }
+    fn through(self, stdin: &'static str) -> Self {
+        Self { stdin: Some(stdin), ..self }
     }
 }
 
@@ -124,18 +125,17 @@ impl Bench {
     }
 
     fn rows(&self, size: u64) -> Result<Vec<Row>> {
-        let (cli, seal) = (cli(), workspace::target().join("release/examples/seal").display().to_string());
-        let decrypt = format!("{cli} result decrypt --quiet --force --receipt-only");
-        let (key, iv) = ("00".repeat(32), "00".repeat(16));
+        let decrypt = format!("{} result decrypt --quiet --force --receipt-only", cli());
         let mut rows = vec![
             Row::new(
                 "`iexec result decrypt`, layout C, every byte compared",
                 &format!("{decrypt} c.zip --beneficiary-key-file rsa.pem"),
             ),
+            Row::new("the same from a pipe", &format!("{decrypt} - --beneficiary-key-file rsa.pem")).through("c.zip"),
             // Any key costs the same: without padding, it finds no fault with a wrong one.
             Row::new(
                 "`openssl enc -d -aes-256-cbc` of the same bytes",
-                &format!("openssl enc -d -aes-256-cbc -nopad -K {key} -iv {iv} -in body.aes -out results.zip"),
+                &format!("openssl enc -d -aes-256-cbc -nopad {ANY_KEY} -in body.aes -out results.zip"),
             ),
             Row::new("`openssl dgst -sha256` of the same bytes", "openssl dgst -sha256 body.aes"),
             Row::new(
@@ -143,30 +143,30 @@ impl Bench {
                 &format!("{decrypt} age.zip --beneficiary-key-file age.txt"),
             ),
             Row::new("`age -d` of the same bytes", "age -d -i age.txt -o results.zip body.age"),
-            Row::new("seal, layout C (stored)", &format!("{seal} rsa.pub sealed.zip noise")),
-            Row::new("seal, age (stored)", &format!("{seal} age.pub sealed.zip noise")),
-            Row::new(
-                "`openssl enc -aes-256-cbc`",
-                &format!("openssl enc -aes-256-cbc -K {key} -iv {iv} -in noise -out sealed.zip"),
-            ),
         ];
-        let recipient = fs::read_to_string(self.folder.path().join("age.pub"))?;
-        rows.push(Row::new("`age -r`", &format!("age -r {recipient} -o sealed.zip noise")));
-        rows.push(
-            Row::new(
-                "`iexec result decrypt -` from a pipe, layout C",
-                &format!("{decrypt} - --beneficiary-key-file rsa.pem"),
-            )
-            .through("c.zip", "said"),
-        );
+        rows.extend(self.sealing()?);
         if size <= SDK_LIMIT {
-            let words = format!(
-                "{} result decrypt c.zip --force --raw --beneficiary-keystoredir . --beneficiary-key-file rsa.pem",
-                self.sdk
-            );
-            rows.push(Row::new("npm `iexec` 9.0.1 `result decrypt`", &words));
+            let options = "--force --raw --beneficiary-keystoredir . --beneficiary-key-file rsa.pem";
+            rows.push(Row::new(
+                "npm `iexec` 9.0.1 `result decrypt`",
+                &format!("{} result decrypt c.zip {options}", self.sdk),
+            ));
         }
         Ok(rows)
+    }
+
+    fn sealing(&self) -> Result<[Row; 4]> {
+        let seal = workspace::target().join("release/examples/seal").display().to_string();
+        let recipient = fs::read_to_string(self.folder.path().join("age.pub"))?;
+        Ok([
+            Row::new("seal, layout C", &format!("{seal} rsa.pub sealed.zip noise")),
+            Row::new(
+                "`openssl enc -aes-256-cbc`",
+                &format!("openssl enc -aes-256-cbc {ANY_KEY} -in noise -out sealed.zip"),
+            ),
+            Row::new("seal, age", &format!("{seal} age.pub sealed.zip noise")),
+            Row::new("`age -r`", &format!("age -r {recipient} -o sealed.zip noise")),
+        ])
     }
 
     fn measure(&self, size: &str, rows: &[Row], rounds: usize) -> Result<()> {
@@ -198,9 +198,6 @@ impl Bench {
             let mut cat = Command::new("cat").arg(file).current_dir(folder).stdout(Stdio::piped()).spawn()?;
             command.stdin(cat.stdout.take().context("cat has no output")?);
             feeder = Some(cat);
-        }
-        if let Some(file) = row.stdout {
-            command.stdout(File::create(folder.join(file))?);
         }
         let log = File::create(folder.join("stderr"))?;
         let begun = Instant::now();
