@@ -52,7 +52,11 @@ impl Recipient {
     pub fn list_to_sms_value(recipients: &[Self]) -> Result<String, KeyError> {
         Self::check_list(recipients)?;
         let value = recipients.iter().map(Self::to_sms_value).collect::<Vec<_>>().join("\n");
-        if value.len() > MAX_SMS_VALUE { Err(KeyError::Recipients("they are longer than 4096 bytes")) } else { Ok(value) }
+        if value.len() > MAX_SMS_VALUE {
+            Err(KeyError::Recipients("they are longer than 4096 bytes"))
+        } else {
+            Ok(value)
+        }
     }
 
     /// Whether an archive can be encrypted to all of them at once (A3).

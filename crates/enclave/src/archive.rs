@@ -209,7 +209,8 @@ mod tests {
         let key = PrivateKey::generate(2048).unwrap().public_key().unwrap();
         let to = tempfile::tempdir().unwrap();
         let refuse = |_: &Sealed| Err(Failure::new(Cause::PostComputeInvalidTeeSignature, "no"));
-        let failure = Destination::create(to.path()).unwrap().write_encrypted(&output, &[key.into()], refuse).unwrap_err();
+        let failure =
+            Destination::create(to.path()).unwrap().write_encrypted(&output, &[key.into()], refuse).unwrap_err();
         assert_eq!(failure.cause, Cause::PostComputeInvalidTeeSignature);
         assert_eq!(fs::read(to.path().join(ARCHIVE_NAME)).unwrap(), b"");
     }
