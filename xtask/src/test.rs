@@ -13,6 +13,9 @@ pub(crate) fn run() -> Result<()> {
     step("clippy", || {
         command::run("cargo", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
     })?;
+    step("fuzz targets compile", || {
+        command::run("cargo", &["check", "--quiet", "--manifest-path", "fuzz/Cargo.toml"])
+    })?;
     step("tests", || command::run("cargo", &["test", "--workspace", "--no-fail-fast"]))
 }
 
