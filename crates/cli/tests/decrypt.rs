@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::Cursor,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -40,7 +41,12 @@ fn iexec(folder: &Path, args: &[&str]) -> Answer {
 }
 
 fn decrypt(folder: &Path, archive: &Path, key: &Path, more: &[&str]) -> Answer {
-    let (archive, key) = (archive.to_str().unwrap(), key.to_str().unwrap());
+    // A clone's files are for everybody to read, which a private key must not be.
+    let safe = tempfile::tempdir().unwrap();
+    let private = safe.path().join("key");
+    fs::copy(key, &private).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o600)).unwrap();
+    let (archive, key) = (archive.to_str().unwrap(), private.to_str().unwrap());
     iexec(folder, &[&["result", "decrypt", archive, "--beneficiary-key-file", key], more].concat())
 }
 
@@ -189,7 +195,6 @@ fn a_receipt_that_states_something_else_keeps_the_result_from_being_written() {
 #[cfg(unix)]
 #[test]
 fn a_private_key_is_for_its_owner_only_and_the_pair_is_the_sdks() {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let wallet = r#"{"privateKey":"0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407"}"#;
     fs::write(folder.path().join("wallet.json"), wallet).unwrap();
