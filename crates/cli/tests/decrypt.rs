@@ -1,6 +1,8 @@
 //! `iexec result decrypt` on archives made by openssl (vectors/archive) and on archives with a receipt.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod statement;
+
 use std::{
     fs,
     io::Cursor,
@@ -9,14 +11,8 @@ use std::{
     process::Command,
 };
 
-use iexec_archive::{Encryptor, PrivateKey, Sealed};
-use iexec_protocol::{
-    Address, B256,
-    evidence::{Evidence, Nonce, Tee},
-    id::{DealId, Sha256, TaskId},
-    key::SigningKey,
-    receipt::{Entry, Inputs, Statement},
-};
+use iexec_archive::{Encryptor, PrivateKey};
+use iexec_protocol::{id::Sha256, key::SigningKey, receipt::Statement};
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/archive")
@@ -127,7 +123,7 @@ fn with_receipt(change: impl Fn(&mut Statement)) -> (tempfile::TempDir, PathBuf,
     sealing.add_file("my-result.txt", &b"Hello, world!"[..]).unwrap();
     let signer = SigningKey::from_bytes(&[7; 32]).unwrap();
     let archive = sealing.finish(|sealed| {
-        let mut statement = statement(sealed);
+        let mut statement = statement::statement(sealed);
         change(&mut statement);
         statement.sign(&signer).unwrap()
     });
@@ -135,27 +131,6 @@ fn with_receipt(change: impl Fn(&mut Statement)) -> (tempfile::TempDir, PathBuf,
     fs::write(&archive_path, archive.unwrap().into_inner()).unwrap();
     fs::write(&key_path, key.to_pkcs8_pem().unwrap().as_bytes()).unwrap();
     (folder, archive_path, key_path)
-}
-
-fn statement(sealed: &Sealed) -> Statement {
-    let image = Sha256::of("image");
-    let entry = |entry: &iexec_archive::EntryDigest| Entry {
-        name: entry.name.clone(),
-        size: entry.size,
-        sha256: Sha256(entry.sha256.into()),
-    };
-    Statement {
-        task: TaskId(B256::with_last_byte(1)),
-        deal: DealId(B256::with_last_byte(2)),
-        worker: Address::with_last_byte(3),
-        tee: Tee::Simulated,
-        inputs: Inputs { image, command: vec!["/app".into()], dataset: None, files: vec![] },
-        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: vec![] },
-        nonce: Nonce(B256::ZERO),
-        result_digest: B256::ZERO,
-        tree: Sha256(sealed.tree.0.into()),
-        entries: sealed.entries.iter().map(entry).collect(),
-    }
 }
 
 #[test]

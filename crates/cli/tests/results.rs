@@ -1,6 +1,8 @@
 //! `iexec result` on archives with a receipt: decrypted, unpacked, verified and inspected, with keys of both kinds.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod statement;
+
 use std::{
     fs,
     io::{Cursor, Read as _, Write as _},
@@ -8,14 +10,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use iexec_archive::{AgeIdentity, Encryptor, Identity, PrivateKey, Recipient, Sealed, write_plain};
-use iexec_protocol::{
-    Address, B256,
-    evidence::{Evidence, Nonce, Tee},
-    id::{DealId, Sha256, TaskId},
-    key::SigningKey,
-    receipt::{Entry, Inputs, Statement},
-};
+use iexec_archive::{AgeIdentity, Encryptor, Identity, PrivateKey, Recipient, write_plain};
+use iexec_protocol::{B256, id::TaskId, key::SigningKey};
 use serde_json::Value;
 
 const TASK: TaskId = TaskId(B256::with_last_byte(1));
@@ -69,7 +65,7 @@ impl Desk {
         sealing.add_file("sub/empty", &b""[..]).unwrap();
         sealing.add_directory("void").unwrap();
         let signer = SigningKey::from_bytes(&[7; 32]).unwrap();
-        let archive = sealing.finish(|sealed| statement(sealed).sign(&signer).unwrap()).unwrap();
+        let archive = sealing.finish(|sealed| statement::statement(sealed).sign(&signer).unwrap()).unwrap();
         fs::write(self.path(name), archive.into_inner()).unwrap();
     }
 
@@ -119,27 +115,6 @@ fn rsa() -> Identity {
 
 fn age() -> Identity {
     AgeIdentity::generate().into()
-}
-
-fn statement(sealed: &Sealed) -> Statement {
-    let image = Sha256::of("image");
-    let entry = |entry: &iexec_archive::EntryDigest| Entry {
-        name: entry.name.clone(),
-        size: entry.size,
-        sha256: Sha256(entry.sha256.into()),
-    };
-    Statement {
-        task: TASK,
-        deal: DealId(B256::with_last_byte(2)),
-        worker: Address::with_last_byte(3),
-        tee: Tee::Simulated,
-        inputs: Inputs { image, command: vec!["/app".into()], dataset: None, files: vec![] },
-        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: vec![] },
-        nonce: Nonce(B256::ZERO),
-        result_digest: B256::ZERO,
-        tree: Sha256(sealed.tree.0.into()),
-        entries: sealed.entries.iter().map(entry).collect(),
-    }
 }
 
 #[test]
