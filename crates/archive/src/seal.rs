@@ -49,8 +49,8 @@ pub struct Sealed {
     pub entries: Vec<EntryDigest>,
     /// Hash over the files inside (A20).
     pub tree: TreeHash,
-    /// Id of the key that opens it: [`Recipient::key_id`]; of several, the first one's.
-    pub recipient: [u8; 32],
+    /// Ids of the keys that open it, each a [`Recipient::key_id`] (A5), in the order given.
+    pub recipients: Vec<[u8; 32]>,
 }
 
 /// Another name for [`Encryptor`]: what it is once made.
@@ -62,7 +62,7 @@ pub struct Encryptor<W: Write> {
     tree: Tree,
     /// An age file holds its keys itself.
     key_entry: Option<EntryDigest>,
-    recipient: [u8; 32],
+    recipients: Vec<[u8; 32]>,
 }
 
 impl<W: Write + Seek> Encryptor<W> {
@@ -79,7 +79,7 @@ impl<W: Write + Seek> Encryptor<W> {
         let mut body = outer.begin_stored(BODY_ENTRY).map_err(SealError::Write)?;
         body.write_all(&iv).map_err(SealError::Write)?;
         let body = Body::Cbc(Box::new(CbcWriter::new(&data_key, &iv, body)));
-        Ok(Self::with(body, Some(key_entry), recipient.key_id()))
+        Ok(Self::with(body, Some(key_entry), vec![recipient.key_id()]))
     }
 
     /// The layout that the recipients' keys ask for: one RSA key, or up to 32 of age. `out` must be where the archive
@@ -109,7 +109,7 @@ impl<W: Write + Seek> Encryptor<W> {
         }
         let body = ZipWriter::new(out).begin_stored(crate::AGE_ENTRY).map_err(SealError::Write)?;
         let body = crate::age_key::writer(&keys, body)?.map_err(SealError::Write)?;
-        Ok(Self::with(Body::Age(Box::new(body)), None, keys.first().map_or([0; 32], |key| key.key_id())))
+        Ok(Self::with(Body::Age(Box::new(body)), None, keys.iter().map(|key| key.key_id()).collect()))
     }
 
     #[cfg(not(feature = "age"))]
@@ -117,8 +117,8 @@ impl<W: Write + Seek> Encryptor<W> {
         Err(SealError::Recipients("an RSA key is an archive's only recipient"))
     }
 
-    fn with(body: Body<W>, key_entry: Option<EntryDigest>, recipient: [u8; 32]) -> Self {
-        Self { inner: ZipWriter::new(body), tree: Tree::default(), key_entry, recipient }
+    fn with(body: Body<W>, key_entry: Option<EntryDigest>, recipients: Vec<[u8; 32]>) -> Self {
+        Self { inner: ZipWriter::new(body), tree: Tree::default(), key_entry, recipients }
     }
 
     /// Adds a file of any size. Files in the same order give the same plaintext bytes.
@@ -136,7 +136,7 @@ impl<W: Write + Seek> Encryptor<W> {
         let body = self.inner.finish().and_then(Body::finish).map_err(SealError::Write)?;
         let (mut outer, body_entry) = body.finish().map_err(SealError::Write)?;
         let entries = self.key_entry.into_iter().chain([body_entry]).collect();
-        let sealed = Sealed { entries, tree: self.tree.hash(), recipient: self.recipient };
+        let sealed = Sealed { entries, tree: self.tree.hash(), recipients: self.recipients };
         let receipt = receipt(&sealed);
         if receipt.is_empty() || receipt.len() > MAX_RECEIPT_SIZE {
             return Err(SealError::Receipt(receipt.len()));

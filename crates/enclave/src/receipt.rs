@@ -1,6 +1,6 @@
 //! The receipt of an encrypted archive, as far as it is known before the archive is.
 
-use iexec_archive::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_RECEIPT_SIZE, Sealed, TreeHash};
+use iexec_archive::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_RECEIPT_SIZE, MAX_RECIPIENTS, Sealed, TreeHash};
 use iexec_protocol::{
     B256,
     cause::Cause,
@@ -26,7 +26,7 @@ impl Draft {
     pub(crate) fn rehearse(&self, contribution: &Contribution, key: &SigningKey) -> Result<(), Failure> {
         let entry = |name: &str| EntryDigest { name: name.to_owned(), size: u64::MAX, sha256: [0xff; 32] };
         let entries = vec![entry(KEY_ENTRY), entry(BODY_ENTRY)];
-        let sealed = Sealed { entries, tree: TreeHash([0xff; 32]), recipient: [0xff; 32] };
+        let sealed = Sealed { entries, tree: TreeHash([0xff; 32]), recipients: vec![[0xff; 32]; MAX_RECIPIENTS] };
         let size = self.sign(contribution, &sealed, key)?.len();
         if size > MAX_RECEIPT_SIZE {
             let message = "the arguments or the input files are too many for a receipt";
@@ -57,6 +57,7 @@ impl Draft {
             nonce: self.nonce,
             result_digest: contribution.result_digest,
             tree: sha256(sealed.tree.0),
+            recipients: sealed.recipients.iter().copied().map(sha256).collect(),
             entries: entries.collect(),
         };
         statement.sign(key).or_fail(Cause::PostComputeInvalidTeeSignature, "the receipt")
@@ -93,10 +94,11 @@ mod tests {
             callback: [].into(),
         };
         let entries = vec![EntryDigest { name: "a".into(), size: 5, sha256: [6; 32] }];
-        let sealed = Sealed { entries, tree: TreeHash([7; 32]), recipient: [8; 32] };
+        let sealed = Sealed { entries, tree: TreeHash([7; 32]), recipients: vec![[8; 32], [9; 32]] };
         let bytes = draft("x".into()).sign(&contribution, &sealed, &key).unwrap();
         let receipt = Receipt::verify(&bytes).unwrap();
         assert_eq!((receipt.signer(), receipt.statement().tree), (key.address(), sha256([7; 32])));
+        assert_eq!(receipt.statement().recipients, [sha256([8; 32]), sha256([9; 32])]);
         assert_eq!(receipt.check_entries(&[Entry { name: "a".into(), size: 5, sha256: sha256([6; 32]) }]), Ok(()));
 
         assert_eq!(draft("x".into()).rehearse(&contribution, &key), Ok(()));

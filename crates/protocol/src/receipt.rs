@@ -38,6 +38,9 @@ pub struct Statement {
     pub result_digest: B256,
     /// Tree hash of the output: names, sub-folders and empty files included (spec `docs/spec/archive.md`).
     pub tree: Sha256,
+    /// Ids of the keys that the archive is encrypted to (spec `docs/spec/archive.md`, A5); empty in older receipts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recipients: Vec<Sha256>,
     /// Every other entry of the archive.
     pub entries: Vec<Entry>,
 }
@@ -215,6 +218,7 @@ mod tests {
             nonce: Nonce(B256::with_last_byte(4)),
             result_digest: B256::with_last_byte(5),
             tree: Sha256::of("tree"),
+            recipients: vec![Sha256::of("a public key")],
             entries: vec![Entry { name: "aes-key.rsa".into(), size: 512, sha256: Sha256::of("key") }],
         }
     }

@@ -51,7 +51,7 @@ fn what_is_sealed_to_several_opens_for_each() {
     let recipients = [recipient(vector!("age-recipient.txt")), recipient(vector!("age-recovery-recipient.txt"))];
     let long = vec![7; 300_000];
     let (bytes, sealed) = seal(&recipients, &[("a/b", &long), ("c", b"")]).unwrap();
-    assert_eq!(sealed.recipient, recipients[0].key_id());
+    assert_eq!(sealed.recipients, recipients.each_ref().map(Recipient::key_id));
     let mut archive = Archive::open(Cursor::new(&bytes)).unwrap();
     assert_eq!(archive.inspect().unwrap().recipients.len(), 2);
     for key in [vector!("age-identity.txt"), vector!("age-recovery-identity.txt")] {

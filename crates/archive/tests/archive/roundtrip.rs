@@ -27,7 +27,7 @@ fn a3_a_sealed_archive_is_layout_c_with_a_receipt() {
     assert_eq!(archive.receipt().unwrap(), receipt(&sealed));
     assert_eq!(archive.entries().unwrap(), sealed.entries);
     assert_eq!(names(&sealed.entries), ["aes-key.rsa", "iexec_out.zip.aes"]);
-    assert_eq!(sealed.recipient, rsa2048().public_key().unwrap().key_id());
+    assert_eq!(sealed.recipients, [rsa2048().public_key().unwrap().key_id()]);
     assert_eq!(sealed.tree, expected_tree(files).hash());
     let results = decrypt(&bytes, &rsa2048()).unwrap();
     assert_eq!(tree_of_zip(Cursor::new(results)).unwrap(), sealed.tree);

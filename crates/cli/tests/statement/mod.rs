@@ -25,6 +25,7 @@ pub(crate) fn statement(sealed: &Sealed) -> Statement {
         nonce: Nonce(B256::ZERO),
         result_digest: B256::ZERO,
         tree: Sha256(sealed.tree.0.into()),
+        recipients: sealed.recipients.iter().map(|id| Sha256((*id).into())).collect(),
         entries: sealed.entries.iter().map(entry).collect(),
     }
 }
