@@ -23,6 +23,7 @@ pub mod params;
 pub mod receipt;
 pub mod result;
 pub mod secret;
+pub mod secret_request;
 pub mod session;
 pub mod tag;
 pub mod task;

@@ -1,15 +1,72 @@
-//! Secrets kept by the SMS: their names, their bounds, and what an owner signs to set one (iExec SMS, `AuthorizationService`).
+//! Secrets kept by the SMS: their kinds, names and bounds, and what an owner signs to set one in iExec's API (iExec SMS,
+//! `AuthorizationService`). What an owner signs in the second API is in [`crate::secret_request`].
+
+use std::{fmt, str::FromStr};
 
 use alloy_primitives::{Address, B256, keccak256};
+use http::Uri;
 use thiserror::Error;
 
 /// Longest secret, in UTF-8 bytes.
 pub const MAX_SECRET: usize = 4096;
 
+/// Longest name of a web2 secret and of a result proxy, in bytes.
+pub const MAX_NAME: usize = 255;
+
 /// Name of a beneficiary's public key among its web2 secrets.
 pub const RESULT_ENCRYPTION_KEY: &str = "iexec-result-encryption-public-key";
 /// Name of a requester's token for the result proxy (SDKs up to 8.24).
 pub const RESULT_STORAGE_TOKEN: &str = "iexec-result-iexec-ipfs-token";
+
+/// What a secret is for, and so whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SecretKind {
+    /// A wallet's own, such as a beneficiary's public key.
+    Web2,
+    /// A dataset's key.
+    Web3,
+    /// An app developer's.
+    App,
+    /// A requester's, for the apps that it runs.
+    Requester,
+    /// A worker's token for one result proxy.
+    Storage,
+}
+
+impl SecretKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Web2, Self::Web3, Self::App, Self::Requester, Self::Storage];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Web2 => "web2",
+            Self::Web3 => "web3",
+            Self::App => "app",
+            Self::Requester => "requester",
+            Self::Storage => "storage",
+        }
+    }
+
+    /// Whether it belongs to a contract, whose owner on chain speaks for it, and not to a wallet.
+    pub const fn is_of_asset(self) -> bool {
+        matches!(self, Self::Web3 | Self::App)
+    }
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for SecretKind {
+    type Err = SecretError;
+
+    fn from_str(text: &str) -> Result<Self, SecretError> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or(SecretError::Kind)
+    }
+}
 
 /// `keccak256("IEXEC_SMS_DOMAIN")`, the prefix of every challenge.
 fn domain() -> B256 {
@@ -43,6 +100,34 @@ pub fn check_key(key: &str) -> Result<(), SecretError> {
     if good { Ok(()) } else { Err(SecretError::Key) }
 }
 
+/// Checks a web2 secret's name: 1 to [`MAX_NAME`] bytes.
+pub fn check_name(name: &str) -> Result<(), SecretError> {
+    if (1..=MAX_NAME).contains(&name.len()) { Ok(()) } else { Err(SecretError::Name { bytes: name.len() }) }
+}
+
+/// A result proxy's origin, as a storage token's name: scheme, host and port in lower case, without the scheme's own port.
+/// Path and query are left away.
+pub fn proxy_origin(url: &str) -> Result<String, SecretError> {
+    let uri: Uri = url.parse().map_err(|_| SecretError::Proxy)?;
+    let (scheme, authority) = uri.scheme_str().zip(uri.authority()).ok_or(SecretError::Proxy)?;
+    let own_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(SecretError::Proxy),
+    };
+    let host = authority.host().to_ascii_lowercase();
+    // What is left after the host is a port or nothing; `http` passes over one that is no number.
+    let rest = authority.as_str().strip_prefix(authority.host());
+    let port = rest.is_some_and(|rest| rest.is_empty() || authority.port_u16().is_some());
+    if !port || host.is_empty() || url.len() > MAX_NAME {
+        return Err(SecretError::Proxy);
+    }
+    Ok(match authority.port_u16().filter(|port| *port != own_port) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
+}
+
 /// Checks a secret's size.
 pub fn check_value(value: &str) -> Result<(), SecretError> {
     if value.len() > MAX_SECRET { Err(SecretError::TooLarge { bytes: value.len() }) } else { Ok(()) }
@@ -54,6 +139,23 @@ pub enum SecretError {
     /// A requester secret's key.
     #[error("Secret key should contain at most 64 characters from [0-9A-Za-z-_]")]
     Key,
+    /// A web2 secret's name.
+    #[error("a secret's name must have 1 to {MAX_NAME} bytes, this one has {bytes}")]
+    Name {
+        /// Its size.
+        bytes: usize,
+    },
+    /// A name for what has none.
+    #[error("a dataset or an app has one secret, which has no name")]
+    Nameless,
+    /// A result proxy.
+    #[error(
+        "a storage token's name must be its result proxy's origin, as https://proxy.example: lower case, without path, user or the scheme's own port"
+    )]
+    Proxy,
+    /// An unknown kind.
+    #[error("a secret's kind must be web2, web3, app, requester or storage")]
+    Kind,
     /// Longer than [`MAX_SECRET`].
     #[error("Secret size should not exceed 4 Kb (this one has {bytes} bytes)")]
     TooLarge {
@@ -97,6 +199,33 @@ mod tests {
         assert_eq!(challenge.to_string(), "0x5d3d47ab5828c450bd65c17ece2d68c9340a0a40089567a33f8d76ad7a358df3");
         let sdk: Signature = "0xb7636d443228e16fd1d2a6d850770beb2e8ee20baa31fdd7dc99213ac4ceda6a780b42b72a2d060c4886dcb172193374d4d859ced3372318454661a45c749bd81c".parse().unwrap();
         assert_eq!(key.sign_personal(challenge).unwrap(), sdk);
+    }
+
+    #[test]
+    fn a_proxys_origin_has_one_spelling() {
+        for (url, origin) in [
+            ("https://Proxy.Example/v1/results", "https://proxy.example"),
+            ("https://proxy.example:443", "https://proxy.example"),
+            ("http://10.0.0.1:13200/", "http://10.0.0.1:13200"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(proxy_origin(url).as_deref(), Ok(origin), "{url}");
+            assert_eq!(proxy_origin(origin).as_deref(), Ok(origin));
+        }
+        let long = format!("https://{}", "a".repeat(MAX_NAME));
+        for bad in [
+            "",
+            "proxy.example",
+            "/path",
+            "ftp://a",
+            "https://u:p@a",
+            "https://",
+            "https://a:",
+            "https://a:99999",
+            &long,
+        ] {
+            assert_eq!(proxy_origin(bad), Err(SecretError::Proxy), "{bad}");
+        }
     }
 
     #[test]

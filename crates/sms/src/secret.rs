@@ -33,6 +33,7 @@ pub(crate) fn wallet_owner(id: &SecretId) -> Option<Address> {
     match id {
         SecretId::Web2 { owner, .. } => Some(*owner),
         SecretId::Requester { requester, .. } => Some(*requester),
+        SecretId::Storage { worker, .. } => Some(*worker),
         SecretId::Web3 { .. } | SecretId::App { .. } => None,
     }
 }

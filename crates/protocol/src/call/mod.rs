@@ -4,6 +4,7 @@
 pub mod faucet;
 pub mod market;
 pub mod scheduler;
+pub mod secrets;
 pub mod sms;
 pub mod storage;
 
@@ -119,6 +120,12 @@ fn build(
         request = request.header(header::CONTENT_TYPE, content_type);
     }
     request.body(body).map_err(|error| CallError::Request(error.to_string()))
+}
+
+/// A text as it stands in a path or query: all but RFC 3986's unreserved characters as `%XX`.
+pub(crate) fn escaped(text: &str) -> String {
+    let kept = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if kept(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// A 2xx answer's body, or the refusal.

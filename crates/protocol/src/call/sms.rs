@@ -4,12 +4,13 @@ use alloy_primitives::{Address, B256};
 use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, CallError, bare, exists, json, success, success_json, text};
+use super::{Call, CallError, bare, escaped, exists, json, success, success_json, text};
 use crate::{
     authorization::WorkerpoolAuthorization,
     evidence::{Evidence, Nonce},
     id::TaskId,
     key::Signature,
+    secret::{SecretError, SecretKind, check_key, check_name, proxy_origin},
     session::SealedSession,
 };
 
@@ -40,20 +41,80 @@ pub enum SecretId {
         /// Its key.
         key: String,
     },
+    /// A worker's token for one result proxy. Only the second API knows it: [`crate::secret_request`].
+    Storage {
+        /// The worker's wallet.
+        worker: Address,
+        /// The proxy's origin, as [`crate::secret::proxy_origin`] writes it.
+        proxy: String,
+    },
 }
 
 impl SecretId {
-    /// Path and query on the SMS.
+    /// Path and query on the SMS: of iExec's API, or of the second one for what iExec's does not know.
     pub fn path(&self) -> String {
         match self {
-            Self::Web2 { owner, name } => format!("/secrets/web2?ownerAddress={owner}&secretName={name}"),
+            Self::Web2 { owner, name } => format!("/secrets/web2?ownerAddress={owner}&secretName={}", escaped(name)),
             Self::Web3 { asset } => format!("/secrets/web3?secretAddress={asset}"),
             Self::App { app } => format!("/apps/{app}/secrets"),
-            Self::Requester { requester, key } => format!("/requesters/{requester}/secrets/{key}"),
+            Self::Requester { requester, key } => format!("/requesters/{requester}/secrets/{}", escaped(key)),
+            Self::Storage { .. } => self.v2_path(),
         }
     }
 
-    /// What its owner signs to set it to `value`.
+    /// Path and query in the second API.
+    pub fn v2_path(&self) -> String {
+        let (kind, owner, name) = (self.kind(), self.owner(), self.name());
+        let query = if name.is_empty() { String::new() } else { format!("?name={}", escaped(name)) };
+        format!("/v2/secrets/{kind}/{owner}{query}")
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> SecretKind {
+        match self {
+            Self::Web2 { .. } => SecretKind::Web2,
+            Self::Web3 { .. } => SecretKind::Web3,
+            Self::App { .. } => SecretKind::App,
+            Self::Requester { .. } => SecretKind::Requester,
+            Self::Storage { .. } => SecretKind::Storage,
+        }
+    }
+
+    /// The wallet or the contract that it belongs to.
+    pub const fn owner(&self) -> Address {
+        match self {
+            Self::Web2 { owner: address, .. }
+            | Self::Web3 { asset: address }
+            | Self::App { app: address }
+            | Self::Requester { requester: address, .. }
+            | Self::Storage { worker: address, .. } => *address,
+        }
+    }
+
+    /// Its name among the owner's secrets of its kind; empty where an owner has only one.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Web2 { name, .. } | Self::Requester { key: name, .. } | Self::Storage { proxy: name, .. } => name,
+            Self::Web3 { .. } | Self::App { .. } => "",
+        }
+    }
+
+    /// The secret of these parts, with its name checked: `name` is empty for assets, an origin for storage tokens.
+    pub fn new(kind: SecretKind, owner: Address, name: &str) -> Result<Self, SecretError> {
+        let named = name.to_owned();
+        match kind {
+            SecretKind::Web2 => check_name(name).map(|()| Self::Web2 { owner, name: named }),
+            SecretKind::Requester => check_key(name).map(|()| Self::Requester { requester: owner, key: named }),
+            SecretKind::Storage if proxy_origin(name)? == name => Ok(Self::Storage { worker: owner, proxy: named }),
+            SecretKind::Storage => Err(SecretError::Proxy),
+            SecretKind::Web3 | SecretKind::App if !name.is_empty() => Err(SecretError::Nameless),
+            SecretKind::Web3 => Ok(Self::Web3 { asset: owner }),
+            SecretKind::App => Ok(Self::App { app: owner }),
+        }
+    }
+
+    /// What its owner signs in iExec's API to set it to `value`. That API has no route for storage tokens; their
+    /// challenge is of a form that fits no other kind.
     pub fn challenge(&self, value: &str) -> B256 {
         use crate::secret;
         match self {
@@ -61,6 +122,7 @@ impl SecretId {
             Self::Web3 { asset } => secret::web3_challenge(*asset, value),
             Self::App { app } => secret::app_challenge(*app, value),
             Self::Requester { requester, key } => secret::requester_challenge(*requester, key, value),
+            Self::Storage { worker, proxy } => secret::web3_challenge(*worker, &format!("{proxy} {value}")),
         }
     }
 }

@@ -144,7 +144,7 @@ async fn exists(sms: &Context, id: &SecretId) -> Reply {
 async fn set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Reply {
     let outcome = try_set(sms, id, headers, body, update).await.map_err(|refusal| refusal.of(id));
     let words = outcome.as_ref().map_or_else(Refusal::title, |()| if update { "updated" } else { "kept" });
-    let kind = kind(id);
+    let kind = id.kind().name();
     tracing::info!(kind, path = id.path(), outcome = words, "secret");
     let outcome_label = if outcome.is_ok() { "kept" } else { "refused" };
     let labels = [("kind", kind), ("outcome", outcome_label)];
@@ -195,19 +195,8 @@ async fn owner(sms: &Context, id: &SecretId, signature: &Signature, value: &Secr
     let chain = sms.chain().await?;
     match id {
         SecretId::App { app } => chain.view_app(*app).await?.map(|app| app.owner).ok_or(Refusal::NoAsset("app")),
-        SecretId::Web3 { asset: address }
-        | SecretId::Web2 { owner: address, .. }
-        | SecretId::Requester { requester: address, .. } => {
-            chain.view_dataset(*address).await?.map(|dataset| dataset.owner).ok_or(Refusal::NoAsset("dataset"))
+        other => {
+            chain.view_dataset(other.owner()).await?.map(|dataset| dataset.owner).ok_or(Refusal::NoAsset("dataset"))
         }
-    }
-}
-
-const fn kind(id: &SecretId) -> &'static str {
-    match id {
-        SecretId::Web2 { .. } => "web2",
-        SecretId::Web3 { .. } => "web3",
-        SecretId::App { .. } => "app",
-        SecretId::Requester { .. } => "requester",
     }
 }

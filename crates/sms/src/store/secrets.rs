@@ -43,6 +43,7 @@ impl Place {
             SecretId::Web3 { asset } => ("web3", asset, String::new()),
             SecretId::App { app } => ("app", app, String::new()),
             SecretId::Requester { requester, key } => ("requester", requester, key.clone()),
+            SecretId::Storage { worker, proxy } => ("storage", worker, proxy.clone()),
         };
         Self { kind, owner: *owner, name }
     }
