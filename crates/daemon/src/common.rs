@@ -2,22 +2,29 @@
 
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use iexec_chain::{client::Chain, keystore, wallet::Wallet};
 use iexec_protocol::Address;
-use iexec_service::{BoxFuture, CancellationToken, logging};
+use iexec_service::{
+    BoxFuture, CancellationToken, Listen,
+    limit::Rate,
+    listen::{CONNECTIONS, GRACE},
+    logging,
+    tls::TlsFiles,
+};
+use ipnet::IpNet;
 
 /// Flags of every service.
 #[derive(Args, Clone)]
 pub(crate) struct Common {
-    /// Address and port to listen on
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket)]
-    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    port: PortFlags,
     /// Folder for what the service keeps
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: PathBuf,
@@ -41,6 +48,33 @@ pub(crate) struct Common {
     stop_with_parent: bool,
 }
 
+/// Where and how a service listens.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Listening")]
+struct PortFlags {
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = socket)]
+    listen: SocketAddr,
+    /// Certificate chain as PEM: HTTPS instead of HTTP. It is read again when it changes, and on SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Private key of the certificate as PEM, readable by its owner alone
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Connections that are open at once; more wait
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS)]
+    max_connections: usize,
+    /// Requests that one client may make, as 50/s, 600/m or 50/s:200 (at once); any number if absent
+    #[arg(long, value_name = "RATE[:BURST]", value_parser = str::parse::<Rate>)]
+    rate_limit: Option<Rate>,
+    /// A proxy, or a network of them, whose X-Forwarded-For says who the client is (may be repeated)
+    #[arg(long = "trusted-proxy", value_name = "ADDRESS[/BITS]", value_parser = network)]
+    trusted_proxies: Vec<IpNet>,
+    /// Seconds that open requests have to end when the service is told to stop
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE.as_secs())]
+    grace: u64,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum LogFormat {
     Text,
@@ -48,6 +82,20 @@ enum LogFormat {
 }
 
 impl Common {
+    /// The port, as the flags have it.
+    pub(crate) fn listen(&self) -> Listen {
+        let port = self.port.clone();
+        let tls = port.tls_cert.zip(port.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
+        Listen {
+            address: port.listen,
+            tls,
+            connections: port.max_connections.max(1),
+            rate: port.rate_limit,
+            trusted_proxies: port.trusted_proxies,
+            grace: Duration::from_secs(port.grace),
+        }
+    }
+
     /// The chain, checked to be the one that the flags name.
     pub(crate) async fn chain(&self) -> Result<Chain> {
         Ok(Chain::connect(&self.rpc, self.chain_id, self.hub).await?)
@@ -94,6 +142,14 @@ pub(crate) fn address(text: &str) -> Result<Address, String> {
 /// Reads where to listen.
 fn socket(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("expected an address and a port, as 127.0.0.1:13300, got {text:?}"))
+}
+
+/// Reads an address, or a network of them.
+fn network(text: &str) -> Result<IpNet, String> {
+    let one = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse()
+        .or_else(|_| one())
+        .map_err(|_| format!("expected an address or a network, as 10.0.0.0/8, got {text:?}"))
 }
 
 /// Reads the URL of a service or node.

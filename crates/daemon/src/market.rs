@@ -24,7 +24,7 @@ pub(crate) struct Flags {
 pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let config = iexec_market::Config {
-            listen: flags.common.listen,
+            listen: flags.common.listen(),
             chain: flags.common.chain().await?,
             data: flags.common.data,
             schedulers: flags.schedulers.into_iter().collect(),

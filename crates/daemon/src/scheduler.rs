@@ -47,7 +47,7 @@ pub(crate) struct Flags {
 pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let config = iexec_scheduler::Config {
-            listen: flags.common.listen,
+            listen: flags.common.listen(),
             chain_url: flags.common.rpc,
             chain_id: flags.common.chain_id,
             hub: flags.common.hub,

@@ -30,7 +30,7 @@ pub(crate) struct Flags {
 /// Runs it.
 pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
     let config = iexec_sms::Config {
-        listen: flags.common.listen,
+        listen: flags.common.listen(),
         public_url: flags.url,
         data: flags.common.data,
         chain_url: flags.common.rpc,

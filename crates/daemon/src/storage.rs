@@ -23,7 +23,7 @@ pub(crate) struct Flags {
 pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let config = iexec_storage::Config {
-            listen: flags.common.listen,
+            listen: flags.common.listen(),
             chain: flags.common.chain().await?,
             data: flags.common.data,
             max_archive: flags.max_archive,

@@ -135,7 +135,7 @@ async fn config(flags: Flags) -> Result<iexec_worker::Config> {
     }
     let limits = &flags.limits;
     Ok(iexec_worker::Config {
-        listen: flags.common.listen,
+        listen: flags.common.listen(),
         chain: flags.common.chain().await?,
         wallet: common::wallet(&flags.wallet, flags.password_file.as_deref())?,
         data: flags.common.data,

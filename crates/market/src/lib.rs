@@ -15,13 +15,15 @@ mod query;
 mod routes;
 mod schema;
 
-use std::{collections::HashMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use anyhow::Context as _;
 use axum::response::IntoResponse as _;
 use iexec_chain::Chain;
 use iexec_protocol::Address;
-use iexec_service::{BoxFuture, CancellationToken, Listener, Metrics, Options, Store, serve, store::open_sqlite};
+use iexec_service::{
+    BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
+};
 
 pub use filter::MAX_PAGE;
 pub use publish::MAX_OPEN;
@@ -30,7 +32,7 @@ pub use publish::MAX_OPEN;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// The data directory; the book is `market.sqlite` in it.
     pub data: PathBuf,
     /// The chain that its orders are for.
@@ -41,7 +43,7 @@ pub struct Config {
 
 /// Runs the market until `stop`.
 pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
-    Box::pin(async move { run_on(Listener::bind(config.listen).await?, config, stop).await })
+    Box::pin(async move { run_on(Listener::bind(config.listen.clone()).await?, config, stop).await })
 }
 
 /// Runs the market on a port that is bound already (`config.listen` is not looked at).

@@ -67,7 +67,7 @@ async fn world() -> World {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (origin, stop) = (listener.origin(), CancellationToken::new());
     let config = Config {
-        listen: listener.address(),
+        listen: listener.address().into(),
         data: data.path().to_owned(),
         chain: chain.clone(),
         schedulers: HashMap::from([(pool, "http://127.0.0.1:13000".to_owned())]),

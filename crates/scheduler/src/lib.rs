@@ -13,7 +13,6 @@ mod tasks;
 mod watch;
 
 use std::{
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, PoisonError},
 };
@@ -26,7 +25,7 @@ use iexec_protocol::{
     id::TaskId,
     task::{Action, Event, Task},
 };
-use iexec_service::{BoxFuture, CancellationToken, Client, Listener, Metrics, Options, serve};
+use iexec_service::{BoxFuture, CancellationToken, Client, Listen, Listener, Metrics, Options, serve};
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
@@ -41,7 +40,7 @@ const FILE: &str = "scheduler.sqlite";
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// The folder of its store.
     pub data: PathBuf,
     /// The chain's JSON-RPC endpoint.
@@ -69,7 +68,7 @@ pub struct Config {
 /// Runs the scheduler until `stop`.
 pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move {
-        let listener = Listener::bind(config.listen).await?;
+        let listener = Listener::bind(config.listen.clone()).await?;
         run_on(listener, config, stop).await
     })
 }

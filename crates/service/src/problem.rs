@@ -8,18 +8,21 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
+use crate::limit::Limited;
+
 /// A refusal: a status and the cause in words, shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     status: StatusCode,
     detail: String,
+    retry_seconds: Option<u64>,
 }
 
 impl Problem {
     /// A refusal with this status; `detail` must hold no secret.
     #[allow(clippy::needless_pass_by_value)] // so that callers hand over an error or a literal as it is
     pub fn new(status: StatusCode, detail: impl ToString) -> Self {
-        Self { status, detail: detail.to_string() }
+        Self { status, detail: detail.to_string(), retry_seconds: None }
     }
 
     /// 400: the request is malformed.
@@ -58,6 +61,17 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the service failed; its log says why")
     }
 
+    /// The same, with the seconds after which it is worth another try (the header `Retry-After`).
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_seconds: Some(seconds), ..self }
+    }
+
+    /// Seconds after which it is worth another try, if that is known.
+    pub fn retry_seconds(&self) -> Option<u64> {
+        self.retry_seconds
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -74,7 +88,11 @@ impl IntoResponse for Problem {
         let title = self.status.canonical_reason().unwrap_or("Refused");
         let body =
             json!({"type": "about:blank", "title": title, "status": self.status.as_u16(), "detail": self.detail});
-        reply(self.status, "application/problem+json", &body)
+        let mut response = reply(self.status, "application/problem+json", &body);
+        if let Some(seconds) = self.retry_seconds {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }
 
@@ -91,6 +109,13 @@ fn reply(status: StatusCode, content_type: &'static str, body: &serde_json::Valu
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         Self::internal(anyhow::Error::new(error).context("the store failed"))
+    }
+}
+
+/// 429, RFC 6585 section 4.
+impl From<Limited> for Problem {
+    fn from(limited: Limited) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, limited).retry_after(limited.seconds())
     }
 }
 

@@ -45,7 +45,7 @@ async fn start(router: Router, options: Options) -> (String, tokio_util::sync::D
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_error_with_a_hint() {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let error = Listener::bind(listener.address()).await.unwrap_err().to_string();
+    let error = Listener::bind(listener.address().into()).await.unwrap_err().to_string();
     let address = listener.address();
     assert_eq!(
         error,

@@ -4,15 +4,23 @@
 use std::time::Duration;
 
 use axum::{Router, body::Bytes, routing::post};
-use iexec_service::{CancellationToken, Listener, Options, serve};
+use iexec_service::{CancellationToken, Listen, Listener, Options, serve};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
+fn any_port() -> Listen {
+    "127.0.0.1:0".parse().unwrap()
+}
+
 /// An echo of at most 100 bytes.
 async fn start(options: Options) -> (String, tokio_util::sync::DropGuard) {
-    let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    start_on(any_port(), options).await
+}
+
+async fn start_on(listen: Listen, options: Options) -> (String, tokio_util::sync::DropGuard) {
+    let listener = Listener::bind(listen).await.unwrap();
     let (address, stop) = (listener.address().to_string(), CancellationToken::new());
     let router = Router::new().route("/echo", post(|body: Bytes| async { body }));
     tokio::spawn(serve(listener, router, Options { body: 100, ..options }, stop.clone()));
@@ -29,8 +37,9 @@ async fn rest(mut stream: TcpStream) -> String {
 
 #[tokio::test]
 async fn who_is_slow_with_a_request_is_cut_off_and_makes_room() {
-    let options = Options { head_time: Duration::from_millis(200), connections: 2, ..Options::default() };
-    let (address, _stop) = start(options).await;
+    let options = Options { head_time: Duration::from_millis(200), ..Options::default() };
+    let listen = Listen { connections: 2, ..any_port() };
+    let (address, _stop) = start_on(listen, options).await;
     let mut slow = Vec::new();
     for half in ["", "GET /health HT"] {
         let mut stream = TcpStream::connect(&address).await.unwrap();

@@ -15,13 +15,13 @@ mod store;
 mod tee;
 mod vault;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use iexec_attestation::TrustAnchors;
 use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee, id::Sha256};
-use iexec_service::{BoxFuture, CancellationToken, Listener, Metrics, Options, clock, serve};
+use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
 
 use crate::{http::Context, store::Store, tee::Trust};
 
@@ -38,7 +38,7 @@ const PURGE_AFTER: u64 = 3600;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Origin under which enclaves' workers reach this SMS; `None` for the address it listens on.
     pub public_url: Option<String>,
     /// Folder of database and master key; made if absent.
@@ -73,7 +73,7 @@ impl Sms {
         Box::pin(async move {
             let trust = trust(&config)?;
             let chain = Chain::new(&config.chain_url, config.chain_id, config.hub)?;
-            let listener = Listener::bind(config.listen).await?;
+            let listener = Listener::bind(config.listen.clone()).await?;
             let store = Store::open(&config.data).await?;
             let metrics = Metrics::default();
             show_trust(&trust, &metrics);

@@ -13,10 +13,12 @@ mod routes;
 mod token;
 mod upload;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use iexec_chain::Chain;
-use iexec_service::{BoxFuture, CancellationToken, Listener, Metrics, Options, Store, serve, store::open_sqlite};
+use iexec_service::{
+    BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
+};
 
 use archives::Archives;
 use token::TokenKey;
@@ -25,7 +27,7 @@ use token::TokenKey;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// The data directory: `storage.sqlite`, `archives/`, `token.key`.
     pub data: PathBuf,
     /// The chain whose tasks have results here.
@@ -39,7 +41,7 @@ const UPLOAD_TIME: Duration = Duration::from_hours(2);
 
 /// Runs the storage until `stop`.
 pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
-    Box::pin(async move { run_on(Listener::bind(config.listen).await?, config, stop).await })
+    Box::pin(async move { run_on(Listener::bind(config.listen.clone()).await?, config, stop).await })
 }
 
 /// Runs the storage on a port that is bound already (`config.listen` is not looked at).

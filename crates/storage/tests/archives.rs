@@ -55,7 +55,7 @@ async fn start(chain: &Chain, data: &Path) -> (String, CancellationToken, JoinHa
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let (origin, stop) = (listener.origin(), CancellationToken::new());
     let (listen, chain, data) = (listener.address(), chain.clone(), data.to_owned());
-    let config = Config { listen, data, chain, max_archive: MAX_ARCHIVE };
+    let config = Config { listen: listen.into(), data, chain, max_archive: MAX_ARCHIVE };
     (origin, stop.clone(), tokio::spawn(run_on(listener, config, stop)))
 }
 

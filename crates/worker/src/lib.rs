@@ -17,13 +17,13 @@ pub mod pipe;
 pub mod runner;
 pub mod session;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use iexec_chain::{Chain, Wallet};
 use iexec_protocol::call::CallError;
 use iexec_protocol::call::scheduler::{AskGrant, Grant, WorkerHeader};
-use iexec_service::{BoxFuture, CancellationToken, Client, Listener, Metrics, Options, clock};
+use iexec_service::{BoxFuture, CancellationToken, Client, Listen, Listener, Metrics, Options, clock};
 use tokio::time::Instant;
 
 use crate::{
@@ -40,7 +40,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where `/health`, `/version` and `/metrics` are served.
-    pub listen: SocketAddr,
+    pub listen: Listen,
     /// Everything that it keeps; 0700, one worker's alone.
     pub data: PathBuf,
     /// The chain.
@@ -94,7 +94,7 @@ pub const MARGIN: Duration = Duration::from_mins(1);
 /// Works until `stop`. An errand under way is stored and goes on at the next start.
 pub fn run(mut config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move {
-        let listener = Listener::bind(config.listen).await?;
+        let listener = Listener::bind(config.listen.clone()).await?;
         let metrics = Metrics::default();
         errand::store::private_folder(&config.data)?;
         // Mounts need whole paths.

@@ -1,6 +1,9 @@
 //! The faucet: a fixed sum of ether or RLC for whoever asks. It exists on local networks only.
 
-use std::{future::Future, net::Ipv4Addr};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::Result;
 use axum::{Router, extract::State, response::IntoResponse, routing::post};
@@ -20,7 +23,7 @@ const RLC: u64 = 100_000_000_000;
 pub(crate) async fn run(chain: &Chain, port: u16, stop: CancellationToken) -> Result<impl Future<Output = Result<()>>> {
     let source = chain.with_wallet(DevAccount::Deployer.wallet()?);
     let router = Router::new().route("/faucet", post(drip)).with_state(source);
-    let listener = Listener::bind((Ipv4Addr::LOCALHOST, port).into()).await?;
+    let listener = Listener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).await?;
     Ok(serve(listener, router, Options { cors: true, ..Options::default() }, stop))
 }
 

@@ -210,7 +210,7 @@ pub struct Running {
 impl Running {
     pub async fn start(config: Config) -> Self {
         iexec_service::crypto::install();
-        let listener = Listener::bind(config.listen).await.unwrap();
+        let listener = Listener::bind(config.listen.clone()).await.unwrap();
         let (origin, stop) = (listener.origin(), CancellationToken::new());
         let run = iexec_scheduler::run_on(listener, config, stop.clone());
         let ended = tokio::spawn(async move { run.await.map_err(|error| format!("{error:#}")) });
