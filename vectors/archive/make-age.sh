@@ -8,3 +8,6 @@ for name in age age-recovery age-other; do
     age-keygen -y "$name-identity.txt" > "$name-recipient.txt"
 done
 age -R age-recipient.txt -R age-recovery-recipient.txt -o results.zip.age results.zip
+# The first key under the passphrase `correct horse`, as `age -p` keeps it, binary and armored.
+./passphrase.py "correct horse" age -p -o age-identity-passphrase.age age-identity.txt
+./passphrase.py "correct horse" age -p -a -o age-identity-passphrase.txt age-identity.txt

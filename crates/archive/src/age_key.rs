@@ -1,4 +1,4 @@
-//! Recipients and identities of age v1 (age-encryption.org/v1), through the `age` crate.
+//! Recipients of age v1 (age-encryption.org/v1), through the `age` crate. Identities are in `age_identity`.
 
 use crate::KeyError;
 use sha2::{Digest, Sha256};
@@ -35,10 +35,31 @@ impl AgeRecipient {
         } else if text.starts_with("age1tag1") {
             parsed::<age::tag::Recipient>(text)
         } else if text.starts_with("age1") {
+            refuse_foreign(text)?;
             parsed::<age::x25519::Recipient>(text)
         } else {
             Err(KeyError::Age("an age recipient starts with age1"))
         }
+    }
+
+    /// The key whose text is this, without a look at it.
+    #[cfg(feature = "open")]
+    pub(crate) fn of_x25519(key: &age::x25519::Recipient) -> Self {
+        Self(key.to_string())
+    }
+}
+
+/// Names the recipients that nothing here can encrypt to: those of plugins, which are programs, and `age1pq1…`.
+fn refuse_foreign(text: &str) -> Result<(), KeyError> {
+    // What is before the last `1` says what kind of key it is: `1` is no digit of Bech32.
+    match text.rsplit_once('1').map(|(kind, _)| kind) {
+        Some("age1pq") => Err(KeyError::Age(
+            "no maintained library writes age1pq1… yet; a post-quantum recipient that can be used is age1tagpq1…",
+        )),
+        Some(kind) if kind.starts_with("age1") => Err(KeyError::Age(
+            "this is a plugin's recipient, and no plugin runs in an enclave; use the key's tag recipient, age1tag1… or age1tagpq1…",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -81,91 +102,3 @@ pub(crate) fn writer<W: Write>(recipients: &[&AgeRecipient], out: W) -> Result<i
     })?;
     Ok(encryptor.wrap_output(out))
 }
-
-#[cfg(feature = "open")]
-mod identity {
-    use super::AgeRecipient;
-    use crate::KeyError;
-    use crate::open::{decrypt_failed, is_outer};
-    use age::secrecy::ExposeSecret;
-    use std::fmt;
-    use std::io::{self, BufRead, BufReader, Read};
-    use zeroize::Zeroizing;
-
-    const BUFFER: usize = 64 * 1024;
-    /// Longest key file, bytes.
-    const MAX_TEXT: usize = 16 * 1024;
-
-    /// A private key of age, X25519.
-    #[derive(Clone)]
-    pub struct AgeIdentity(age::x25519::Identity);
-
-    impl AgeIdentity {
-        /// Makes a key with the system's randomness.
-        pub fn generate() -> Self {
-            Self(age::x25519::Identity::generate())
-        }
-
-        /// Reads the one `AGE-SECRET-KEY-1…` line of a text of at most 16 KiB; lines that start with `#` are comments, as
-        /// `age-keygen` writes them.
-        pub fn from_text(text: &str) -> Result<Self, KeyError> {
-            if text.len() > MAX_TEXT {
-                return Err(KeyError::Age("an age key file has at most 16384 bytes"));
-            }
-            let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            match (lines.next(), lines.next()) {
-                (Some(line), None) => line.parse().map(Self).map_err(KeyError::Age),
-                (None, _) => Err(KeyError::Age("there is no AGE-SECRET-KEY-1… line")),
-                (Some(_), Some(_)) => Err(KeyError::Age("there is more than one line that is not a comment")),
-            }
-        }
-
-        /// The key file as `age-keygen` writes it, without a date.
-        pub fn to_text(&self) -> Zeroizing<String> {
-            let secret = self.0.to_string();
-            Zeroizing::new(format!("# public key: {}\n{}\n", self.recipient(), secret.expose_secret()))
-        }
-
-        /// The public half.
-        pub fn recipient(&self) -> AgeRecipient {
-            AgeRecipient(self.0.to_public().to_string())
-        }
-    }
-
-    impl fmt::Debug for AgeIdentity {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("AgeIdentity(..)")
-        }
-    }
-
-    /// The plaintext of an age file; `Err(None)` where no identity opens it.
-    pub(crate) fn reader<'a>(
-        identities: &[AgeIdentity],
-        input: impl Read + 'a,
-    ) -> Result<Box<dyn BufRead + 'a>, Option<io::Error>> {
-        let outer = |error| match error {
-            age::DecryptError::Io(error) if is_outer(&error) => Some(error),
-            _ => None,
-        };
-        let file = age::Decryptor::new_buffered(BufReader::with_capacity(BUFFER, input)).map_err(outer)?;
-        let plain = file.decrypt(identities.iter().map(|identity| &identity.0 as _)).map_err(outer)?;
-        Ok(Box::new(BufReader::with_capacity(BUFFER, Unsealed(plain))))
-    }
-
-    /// Names the library's own errors as what they are: failures of decryption (A7).
-    struct Unsealed<R>(age::stream::StreamReader<R>);
-
-    impl<R: Read> Read for Unsealed<R> {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            self.0.read(buffer).map_err(|error| {
-                let transient = error.kind() == io::ErrorKind::Interrupted;
-                if transient || is_outer(&error) { error } else { decrypt_failed() }
-            })
-        }
-    }
-}
-
-#[cfg(feature = "open")]
-pub use identity::AgeIdentity;
-#[cfg(feature = "open")]
-pub(crate) use identity::reader;

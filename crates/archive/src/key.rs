@@ -33,6 +33,10 @@ pub enum KeyError {
     /// Not a recipient or an identity of age.
     #[error("key: {0}")]
     Age(&'static str),
+    /// The program that holds the key is not there.
+    #[cfg(feature = "plugin")]
+    #[error("key: the identity is held by the program age-plugin-{0}, which is not in the PATH")]
+    Plugin(String),
     /// Recipients that cannot share an archive (A3).
     #[error("key: the recipients: {0}")]
     Recipients(&'static str),

@@ -11,7 +11,8 @@
 //!
 //! What is written before a call says yes is worthless: write to a temporary place, rename after.
 //!
-//! Features: `open` (default) is everything that needs a private key; without it the crate only seals. `age` adds age v1.
+//! Features: `open` (default) is everything that needs a private key; without it the crate only seals. `age` adds age v1;
+//! `plugin` the identities of age that another program holds, which it starts.
 //!
 //! ```
 //! # #[cfg(feature = "open")] {
@@ -36,8 +37,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(all(feature = "open", feature = "age"))]
+mod age_identity;
 #[cfg(feature = "age")]
 mod age_key;
+#[cfg(all(feature = "open", feature = "age"))]
+mod age_passphrase;
+#[cfg(feature = "plugin")]
+mod age_plugin;
 mod body;
 #[cfg(feature = "open")]
 mod cipher;
@@ -58,9 +65,11 @@ mod tree;
 mod zip;
 
 #[cfg(all(feature = "open", feature = "age"))]
-pub use age_key::AgeIdentity;
+pub use age_identity::AgeIdentity;
 #[cfg(feature = "age")]
 pub use age_key::AgeRecipient;
+#[cfg(feature = "plugin")]
+pub use age_plugin::{PluginDialogue, PluginIdentity};
 pub use digest::EntryDigest;
 pub use key::{KeyError, PublicKey};
 pub use name::NameError;

@@ -3,6 +3,8 @@
 use crate::key::{KeyError, PublicKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::fmt;
+#[cfg(feature = "open")]
+use zeroize::Zeroizing;
 
 /// Longest value that the SMS keeps, bytes.
 const MAX_SMS_VALUE: usize = 4096;
@@ -152,15 +154,43 @@ pub enum Identity {
     /// Age files.
     #[cfg(feature = "age")]
     Age(crate::AgeIdentity),
+    /// Age files, by a program that holds the key.
+    #[cfg(feature = "plugin")]
+    Plugin(crate::PluginIdentity),
 }
 
 #[cfg(feature = "open")]
 impl Identity {
+    /// Reads a key file, text or not: what [`Self::from_text`] reads, or an age file around that under a passphrase (A25).
+    pub fn from_file(file: &[u8], passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
+        #[cfg(feature = "age")]
+        if crate::age_passphrase::is_encrypted(file) {
+            let text = crate::age_passphrase::decrypt(file, passphrase.ok_or(KeyError::Passphrase)?)?;
+            return Self::from_text(&text, None);
+        }
+        Self::from_text(std::str::from_utf8(file).map_err(|_| KeyError::Pem("text is not UTF-8"))?, passphrase)
+    }
+
+    /// Whether a key file asks for a passphrase.
+    pub fn is_encrypted(file: &[u8]) -> bool {
+        #[cfg(feature = "age")]
+        if crate::age_passphrase::is_encrypted(file) {
+            return true;
+        }
+        std::str::from_utf8(file).is_ok_and(crate::PrivateKey::is_encrypted)
+    }
+
     /// Reads a key file: PEM, or age's. The passphrase is for an encrypted PEM alone.
     pub fn from_text(text: &str, passphrase: Option<&[u8]>) -> Result<Self, KeyError> {
         #[cfg(feature = "age")]
-        if text.lines().any(|line| line.trim_start().starts_with("AGE-SECRET-KEY-")) {
+        if has_line(text, "AGE-SECRET-KEY-") {
             return crate::AgeIdentity::from_text(text).map(Self::Age);
+        }
+        if has_line(text, "AGE-PLUGIN-") {
+            #[cfg(feature = "plugin")]
+            return crate::PluginIdentity::from_text(text).map(Self::Plugin);
+            #[cfg(not(feature = "plugin"))]
+            return Err(KeyError::Age("this program was built without plugins of age"));
         }
         match passphrase {
             Some(passphrase) => crate::PrivateKey::from_encrypted_pem(text, passphrase).map(Self::Rsa),
@@ -174,6 +204,34 @@ impl Identity {
             Self::Rsa(key) => key.public_key().map(Recipient::Rsa),
             #[cfg(feature = "age")]
             Self::Age(key) => Ok(Recipient::Age(key.recipient())),
+            #[cfg(feature = "plugin")]
+            Self::Plugin(key) => key.recipient().map(Recipient::Age),
+        }
+    }
+
+    /// The key's file, without a passphrase: PKCS#8 PEM, or age's.
+    pub fn to_text(&self) -> Result<Zeroizing<String>, KeyError> {
+        match self {
+            Self::Rsa(key) => key.to_pkcs8_pem(),
+            #[cfg(feature = "age")]
+            Self::Age(key) => Ok(key.to_text()),
+            #[cfg(feature = "plugin")]
+            Self::Plugin(key) => Ok(key.to_text()),
+        }
+    }
+
+    /// The key's file under a passphrase (A25): encrypted PKCS#8 PEM, or an armored age file.
+    pub fn to_encrypted_text(
+        &self,
+        passphrase: &[u8],
+        rng: &mut impl rand_core::CryptoRng,
+    ) -> Result<Zeroizing<String>, KeyError> {
+        match self {
+            Self::Rsa(key) => key.to_encrypted_pem(passphrase, rng),
+            #[cfg(feature = "age")]
+            Self::Age(key) => key.to_encrypted_text(passphrase),
+            #[cfg(feature = "plugin")]
+            Self::Plugin(key) => crate::age_passphrase::encrypt(&key.to_text(), passphrase),
         }
     }
 
@@ -183,14 +241,18 @@ impl Identity {
             Self::Rsa(key) => Some(key),
             #[cfg(feature = "age")]
             Self::Age(_) => None,
+            #[cfg(feature = "plugin")]
+            Self::Plugin(_) => None,
         }
     }
 
     #[cfg(feature = "age")]
-    pub(crate) fn age(&self) -> Option<&crate::AgeIdentity> {
+    pub(crate) fn age(&self) -> Option<&dyn age::Identity> {
         match self {
             Self::Rsa(_) => None,
-            Self::Age(key) => Some(key),
+            Self::Age(key) => Some(&key.0),
+            #[cfg(feature = "plugin")]
+            Self::Plugin(key) => Some(key),
         }
     }
 
@@ -200,8 +262,15 @@ impl Identity {
             Self::Rsa(key) => format!("RSA-{}", key.bits()),
             #[cfg(feature = "age")]
             Self::Age(_) => "age X25519".to_owned(),
+            #[cfg(feature = "plugin")]
+            Self::Plugin(key) => format!("age plugin {:?}", key.plugin_name()),
         }
     }
+}
+
+#[cfg(feature = "open")]
+fn has_line(text: &str, start: &str) -> bool {
+    text.lines().any(|line| line.trim_start().starts_with(start))
 }
 
 #[cfg(feature = "open")]

@@ -15,7 +15,7 @@ pub(super) enum Unlocked {
     /// The data key, of a length that the layout allows.
     Aes(Zeroizing<Vec<u8>>),
     #[cfg(feature = "age")]
-    Age(Vec<crate::AgeIdentity>),
+    Age(Vec<Identity>),
 }
 
 impl<R: Read + Seek> Archive<R> {
@@ -39,7 +39,7 @@ impl<R: Read + Seek> Archive<R> {
     fn unlock_age(&mut self, identities: &[Identity]) -> Result<Unlocked, OpenError> {
         // Holds the header to its limits before the library reads it.
         self.age_recipients()?;
-        let keys: Vec<_> = identities.iter().filter_map(Identity::age).cloned().collect();
+        let keys: Vec<_> = identities.iter().filter(|key| key.age().is_some()).cloned().collect();
         if keys.is_empty() { Err(self.other_key(identities)?) } else { Ok(Unlocked::Age(keys)) }
     }
 
@@ -94,7 +94,7 @@ impl Unlocked {
                 Ok(Box::new(CipherReader::new(cipher, input)))
             }
             #[cfg(feature = "age")]
-            Self::Age(identities) => crate::age_key::reader(&identities, input).map_err(|source| match source {
+            Self::Age(identities) => crate::age_identity::reader(&identities, input).map_err(|source| match source {
                 Some(source) => broken(source, io::ErrorKind::UnexpectedEof),
                 None => OpenError::Decrypt,
             }),

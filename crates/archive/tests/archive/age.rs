@@ -207,3 +207,53 @@ fn a_key_file_is_read_and_written_as_age_keygen_does() {
     }
     assert!(matches!(AgeIdentity::from_text("AGE-SECRET-KEY-1QQ"), Err(KeyError::Age(_))));
 }
+
+/// `age -p` asks on a terminal, so this file was made once, by `age-keygen | age -p -a` (vectors/archive/make-age.sh).
+#[test]
+fn a25_an_age_key_under_a_passphrase_is_read_armored_or_not() {
+    let key = AgeIdentity::from_text(text(vector!("age-identity.txt"))).unwrap();
+    for file in [vector!("age-identity-passphrase.age"), vector!("age-identity-passphrase.txt")] {
+        assert!(Identity::is_encrypted(file));
+        let found = Identity::from_file(file, Some(b"correct horse")).unwrap();
+        assert_eq!(found.recipient().unwrap(), Recipient::Age(key.recipient()));
+        assert_eq!(Identity::from_file(file, None).unwrap_err(), KeyError::Passphrase);
+        assert_eq!(Identity::from_file(file, Some(b"battery staple")).unwrap_err(), KeyError::WrongPassphrase);
+        assert_eq!(Identity::from_file(file, Some(b"\xff")).unwrap_err(), KeyError::WrongPassphrase);
+    }
+    let ours = key.to_encrypted_text(b"correct horse").unwrap();
+    assert!(ours.starts_with("-----BEGIN AGE ENCRYPTED FILE-----\n"));
+    let found = Identity::from_file(ours.as_bytes(), Some(b"correct horse")).unwrap();
+    assert_eq!(found.recipient().unwrap(), Recipient::Age(key.recipient()));
+}
+
+#[test]
+fn a25_a_damaged_a_costly_or_another_age_file_is_no_key() {
+    let sound = vector!("age-identity-passphrase.age");
+    for at in [0, 30, sound.len() / 2, sound.len() - 1] {
+        let mut changed = sound.to_vec();
+        changed[at] ^= 1;
+        assert!(Identity::from_file(&changed, Some(b"correct horse")).is_err(), "byte {at}");
+        assert!(Identity::from_file(&sound[..at], Some(b"correct horse")).is_err(), "cut at {at}");
+    }
+    // The cost is refused before it is paid: 2^30 would take 1 TiB.
+    let header = sound.windows(4).position(|word| word == b" 18\n").unwrap();
+    let costly = [&sound[..header], b" 30\n", &sound[header + 4..]].concat();
+    let refused = Identity::from_file(&costly, Some(b"correct horse")).unwrap_err().to_string();
+    assert!(refused.contains("a cost beyond the limit"), "{refused}");
+    let to_a_key = vector!("results.zip.age");
+    let refused = Identity::from_file(to_a_key, Some(b"x")).unwrap_err().to_string();
+    assert_eq!(refused, "key: the private key is encrypted with age to a key, not to a passphrase");
+    assert!(Identity::from_file(&[&b"age-encryption.org/v1\n"[..], &[b'x'; 20_000]].concat(), Some(b"x")).is_err());
+    assert!(matches!(Identity::from_file(b"\xff\xfe", None), Err(KeyError::Pem(_))));
+}
+
+#[test]
+fn a3_recipients_that_only_a_program_or_a_later_library_knows_are_refused_by_name() {
+    for (kind, told) in [
+        ("age1yubikey", "use the key's tag recipient, age1tag1… or age1tagpq1…"),
+        ("age1pq", "a post-quantum recipient that can be used is age1tagpq1…"),
+    ] {
+        let refused = Recipient::from_sms_value(&format!("{kind}1qwp64qvp00l9")).unwrap_err().to_string();
+        assert!(refused.ends_with(told), "{refused}");
+    }
+}
