@@ -1,14 +1,68 @@
-//! What an enclave must be to receive a secret. Values, given by the verifier's operator and by the deal's app.
+//! What an enclave must be to receive a secret. Plain values, given by the verifier's operator.
 
-use iexec_protocol::{evidence::Tee, id::Sha256};
+use iexec_protocol::evidence::Tee;
 
-/// Reference values. An empty list allows nothing.
+use crate::{References, SnpProduct, SnpVersion, TcbStatus};
+
+/// The verifier's rules. An empty list allows nothing; nothing has a default that allows something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Kinds of TEE that count.
     pub tees: Vec<Tee>,
-    /// Measurements of the enclave program.
-    pub measurements: Vec<Sha256>,
-    /// Digest of the app's image manifest: the app's `checksum` on chain.
-    pub image: Sha256,
+    /// Programs that count.
+    pub references: References,
+    /// Platforms of Intel and of the simulation that count.
+    pub dcap: DcapPolicy,
+    /// Platforms of AMD that count.
+    pub snp: SnpPolicy,
+}
+
+/// Rules on Intel's verdict. `Revoked` is refused whatever they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DcapPolicy {
+    /// TCB statuses that count.
+    pub statuses: Vec<TcbStatus>,
+    /// Advisories that may apply to a platform; `None` is any.
+    pub allowed_advisories: Option<Vec<String>>,
+    /// Advisories that may not, whatever the status.
+    pub rejected_advisories: Vec<String>,
+    /// Lowest TCB evaluation data number; `None` is any.
+    pub minimum_evaluation_number: Option<u32>,
+    /// Oldest collateral, in seconds since its issue; `None` is until it expires by its own date.
+    pub maximum_collateral_age: Option<u64>,
+}
+
+/// Rules on an AMD platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnpPolicy {
+    /// Lowest firmware versions by generation, for reported, committed, current and launch TCB. A generation that is not
+    /// listed does not count.
+    pub floors: Vec<(SnpProduct, SnpVersion)>,
+    /// Whether there must be a revocation list of AMD. One that is there is always obeyed.
+    pub require_revocation_list: bool,
+    /// Oldest revocation list, in seconds since its issue; `None` is until it expires by its own date.
+    pub maximum_collateral_age: Option<u64>,
+}
+
+impl Policy {
+    /// Allows nothing: a start to build on.
+    pub fn nothing() -> Self {
+        Self {
+            tees: Vec::new(),
+            references: References::default(),
+            dcap: DcapPolicy {
+                statuses: Vec::new(),
+                allowed_advisories: None,
+                rejected_advisories: Vec::new(),
+                minimum_evaluation_number: None,
+                maximum_collateral_age: None,
+            },
+            snp: SnpPolicy { floors: Vec::new(), require_revocation_list: false, maximum_collateral_age: None },
+        }
+    }
+
+    /// Name of the first reference value that `tee`'s measurement meets.
+    pub(crate) fn meets(&self, tee: Tee, measurement: &crate::Measurement) -> Option<&str> {
+        self.references.find(tee, measurement)
+    }
 }

@@ -1,7 +1,7 @@
 //! The simulated TEE through the one verifier: what passes, and every way in which it must not.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use iexec_attestation::{AttestationError, Policy, TrustAnchors, verify};
+use iexec_attestation::v1::{AttestationError, Policy, TrustAnchors, verify};
 use iexec_protocol::{
     Address, B256,
     evidence::{
@@ -49,12 +49,20 @@ fn anchors() -> TrustAnchors {
 
 fn quote() -> SimulatedQuote {
     let certificate = PlatformCertificate::issue(&key(1), key(2).address()).unwrap();
-    SimulatedQuote::sign(enclave(), report_data(&KEY, task(), nonce(), image()), &key(2), certificate).unwrap()
+    SimulatedQuote::sign(enclave(), report_data(&KEY, Address::ZERO, task(), nonce(), image()), &key(2), certificate)
+        .unwrap()
 }
 
 fn evidence(quote: &SimulatedQuote) -> Evidence {
     let quote = serde_json::to_vec(quote).unwrap();
-    Evidence { tee: Tee::Simulated, key: B256::from(KEY), image: image(), quote }
+    Evidence {
+        tee: Tee::Simulated,
+        key: B256::from(KEY),
+        signer: Address::ZERO,
+        image: image(),
+        quote,
+        certificates: vec![],
+    }
 }
 
 fn refusal(evidence: &Evidence) -> AttestationError {
@@ -86,7 +94,7 @@ fn a_policy_of_hardware_alone_refuses_a_simulation_even_under_a_known_root() {
 fn a_foreign_measurement_is_named_beside_the_allowed_ones() {
     let foreign = Sha256::of("another program");
     let certificate = PlatformCertificate::issue(&key(1), key(2).address()).unwrap();
-    let data = report_data(&KEY, task(), nonce(), image());
+    let data = report_data(&KEY, Address::ZERO, task(), nonce(), image());
     let foreign_quote = SimulatedQuote::sign(foreign, data, &key(2), certificate).unwrap();
     let refused = refusal(&evidence(&foreign_quote));
     assert_eq!(refused, AttestationError::Measurement { found: foreign, allowed: vec![enclave()] });

@@ -79,7 +79,7 @@ mod tests {
         Draft {
             deal: DealId::default(),
             inputs: Inputs { image, command: vec![argument], dataset: None, files: vec![] },
-            evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: vec![0; 500] },
+            evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, signer: iexec_protocol::Address::ZERO, image, quote: vec![0; 500], certificates: vec![] },
             nonce: Nonce(B256::ZERO),
         }
     }

@@ -126,7 +126,7 @@ fn open<R: Read, W: Write>(layout: &Layout, channel: &mut Channel<R, W>) -> Resu
     }
     layout.require_empty()?;
     let key = EphemeralKey::generate(&mut UnwrapErr(OsRng));
-    let evidence = evidence::make(platform, key.public(), task, nonce, image.digest())?;
+    let evidence = evidence::make(platform, key.public(), iexec_protocol::Address::ZERO, task, nonce, image.digest())?;
     crate::log(&format!("task {task}: evidence by {} for image {}", evidence.tee, image.digest()));
     channel.send(&FromEnclave::Evidence(evidence.clone()))?;
     let session = key.open(&channel.session()?).map_err(Failure::unprepared)?;

@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     fn statement() -> Statement {
-        let evidence = Evidence { tee: Tee::Simulated, key: B256::ZERO, image: Sha256::of("image"), quote: vec![1, 2] };
+        let evidence = Evidence { tee: Tee::Simulated, key: B256::ZERO, signer: Address::ZERO, image: Sha256::of("image"), quote: vec![1, 2], certificates: vec![] };
         Statement {
             task: TaskId(B256::with_last_byte(1)),
             deal: DealId(B256::with_last_byte(2)),

@@ -18,7 +18,7 @@ mod vault;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use iexec_attestation::TrustAnchors;
+use iexec_attestation::v1::TrustAnchors;
 use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee, id::Sha256};
 use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};

@@ -21,7 +21,7 @@ pub(crate) fn statement(sealed: &Sealed) -> Statement {
         worker: Address::with_last_byte(3),
         tee: Tee::Simulated,
         inputs: Inputs { image, command: vec!["/app".into()], dataset: None, files: vec![] },
-        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: vec![] },
+        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, signer: Address::ZERO, image, quote: vec![], certificates: vec![] },
         nonce: Nonce(B256::ZERO),
         result_digest: B256::ZERO,
         tree: Sha256(sealed.tree.0.into()),

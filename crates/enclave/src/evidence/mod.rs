@@ -65,16 +65,17 @@ impl<'a> Platform<'a> {
 pub(crate) fn make(
     platform: Platform<'_>,
     key: &[u8; 32],
+    signer: iexec_protocol::Address,
     task: TaskId,
     nonce: Nonce,
     image: Sha256,
 ) -> Result<Evidence, Failure> {
     let failed = |error: QuoteError| Failure::new(Cause::TeePreparationFailed, error);
-    let (tee, quote) = platform.quote(&report_data(key, task, nonce, image)).map_err(failed)?;
+    let (tee, quote) = platform.quote(&report_data(key, signer, task, nonce, image)).map_err(failed)?;
     if quote.is_empty() || quote.len() > MAX_QUOTE {
         return Err(failed(QuoteError::Size(quote.len())));
     }
-    Ok(Evidence { tee, key: (*key).into(), image, quote })
+    Ok(Evidence { tee, key: (*key).into(), signer, image, quote, certificates: Vec::new() })
 }
 
 /// No quote was had.
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(Platform::find(&layout), Ok(Platform::Tsm(&layout.tsm)));
         // Hardware that fails stays hardware: this folder is not the kernel's.
         let made =
-            make(Platform::Tsm(&layout.tsm), &[1; 32], TaskId::default(), Nonce([2; 32].into()), Sha256::of("i"));
+            make(Platform::Tsm(&layout.tsm), &[1; 32], iexec_protocol::Address::ZERO, TaskId::default(), Nonce([2; 32].into()), Sha256::of("i"));
         assert_eq!(made.unwrap_err().cause, Cause::TeePreparationFailed);
     }
 }

@@ -49,12 +49,12 @@ mod tests {
         fs::write(&path, serde_json::to_vec(&file).unwrap()).unwrap();
         let (task, nonce, image) = (TaskId([3; 32].into()), Nonce([4; 32].into()), Sha256::of("image"));
 
-        let evidence = make(Platform::Simulated(&path), &[5; 32], task, nonce, image).unwrap();
+        let evidence = make(Platform::Simulated(&path), &[5; 32], iexec_protocol::Address::ZERO, task, nonce, image).unwrap();
 
         assert_eq!((evidence.tee, evidence.image), (Tee::Simulated, image));
         let quote: SimulatedQuote = serde_json::from_slice(&evidence.quote).unwrap();
         assert_eq!(quote.measurement, Sha256::of(fs::read(PROGRAM).unwrap()));
-        assert_eq!(quote.report_data, report_data(&[5; 32], task, nonce, image));
+        assert_eq!(quote.report_data, report_data(&[5; 32], iexec_protocol::Address::ZERO, task, nonce, image));
         assert_eq!(quote.certificate, certificate);
         let signer = quote.signature.signer_of_personal(SimulatedQuote::hash(quote.measurement, &quote.report_data));
         assert_eq!(signer, Some(key.address()));

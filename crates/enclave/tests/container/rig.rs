@@ -165,7 +165,7 @@ impl Rig {
 /// The evidence's quote, with the report data that it must have.
 pub(crate) fn quote(evidence: &Evidence) -> (SimulatedQuote, [u8; 64]) {
     let quote = serde_json::from_slice(&evidence.quote).unwrap();
-    (quote, report_data(&evidence.key.0, task(), nonce(), evidence.image))
+    (quote, report_data(&evidence.key.0, evidence.signer, task(), nonce(), evidence.image))
 }
 
 pub(crate) fn program() -> Sha256 {

@@ -1,4 +1,4 @@
-use iexec_attestation::{Policy, TrustAnchors, verify};
+use iexec_attestation::v1::{Policy, TrustAnchors, verify};
 use iexec_chain::view::{App, Dataset};
 use iexec_protocol::{
     B256, U256,
@@ -109,10 +109,10 @@ fn authorized(challenge: Address) -> Authorized {
 fn attested(task: TaskId, image: Sha256) -> Attested {
     let (nonce, enclave) = (Nonce(B256::repeat_byte(1)), Sha256::of("enclave"));
     let certificate = PlatformCertificate::issue(&key(1), key(2).address()).unwrap();
-    let data = report_data(&[9; 32], task, nonce, image);
+    let data = report_data(&[9; 32], iexec_protocol::Address::ZERO, task, nonce, image);
     let quote = SimulatedQuote::sign(enclave, data, &key(2), certificate).unwrap();
     let quote = serde_json::to_vec(&quote).unwrap();
-    let evidence = Evidence { tee: Tee::Simulated, key: B256::repeat_byte(9), image, quote };
+    let evidence = Evidence { tee: Tee::Simulated, key: B256::repeat_byte(9), signer: iexec_protocol::Address::ZERO, image, quote, certificates: vec![] };
     let policy = Policy { tees: vec![Tee::Simulated], measurements: vec![enclave], image };
     let anchors = TrustAnchors::hardware().insecure_with_simulated(key(1).address());
     verify(&evidence, task, nonce, &anchors, &policy, 0).unwrap()

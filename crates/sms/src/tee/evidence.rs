@@ -1,6 +1,6 @@
 //! The release of a session: evidence in, the session sealed to the enclave's key out (spec SMS-44 to SMS-47).
 
-use iexec_attestation::{Attested, Policy, TrustAnchors, verify};
+use iexec_attestation::v1::{Attested, Policy, TrustAnchors, verify};
 use iexec_chain::Chain;
 use iexec_protocol::{
     Timestamp,

@@ -256,10 +256,10 @@ pub fn evidence(folder: &TempDir, enclave: Sha256, key: &EphemeralKey, task: Tas
     let file = std::fs::read(folder.path().join("pki").join(simulated_pki::PLATFORM)).unwrap();
     let PlatformFile { key: platform, certificate } = serde_json::from_slice(&file).unwrap();
     let platform = SigningKey::from_hex(&platform).unwrap();
-    let data = report_data(key.public(), task, offer.nonce, image());
+    let data = report_data(key.public(), Address::ZERO, task, offer.nonce, image());
     let quote = SimulatedQuote::sign(enclave, data, &platform, certificate).unwrap();
     let quote = serde_json::to_vec(&quote).unwrap();
-    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), image: image(), quote }
+    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), signer: Address::ZERO, image: image(), quote, certificates: vec![] }
 }
 
 pub fn enclave_key() -> EphemeralKey {

@@ -10,7 +10,7 @@ use iexec_protocol::{
     },
 };
 
-use crate::{AttestationError, Claims};
+use super::{AttestationError, Claims};
 
 /// Authenticates a quote under `root` (spec ATT-3).
 pub(crate) fn appraise(quote: &[u8], root: Option<Address>) -> Result<Claims, AttestationError> {

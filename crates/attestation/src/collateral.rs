@@ -1,0 +1,51 @@
+//! What others say about the platform that made a quote: fetched and cached by the verifier's owner, believed only as far
+//! as it is signed.
+
+use iexec_protocol::evidence::{Evidence, Tee};
+
+pub use crate::dcap::{DcapCollateral, DcapId, DcapParts, PckCa};
+pub use crate::snp::{SnpCollateral, SnpId};
+use crate::{AttestationError, quote::Quote};
+
+/// Largest collateral read, in bytes.
+pub const MAX_COLLATERAL: usize = 512 * 1024;
+
+/// Collateral for one platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collateral {
+    /// For SGX, TDX and the simulation.
+    Dcap(DcapCollateral),
+    /// For SEV-SNP.
+    Snp(SnpCollateral),
+}
+
+impl Collateral {
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Dcap(_) => "dcap",
+            Self::Snp(_) => "snp",
+        }
+    }
+}
+
+/// Which collateral evidence needs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CollateralId {
+    /// Intel's, from a PCS.
+    Dcap(DcapId),
+    /// AMD's, from its KDS or from the evidence itself.
+    Snp(SnpId),
+    /// The development PKI's: a file beside its root.
+    Simulated,
+}
+
+/// Which collateral `evidence` needs, from its bytes alone: nothing is believed, and what is too large or malformed is
+/// refused as [`crate::verify`] does.
+pub fn needs(evidence: &Evidence) -> Result<CollateralId, AttestationError> {
+    crate::checks::size(evidence)?;
+    match (evidence.tee, Quote::parse(evidence)?) {
+        (Tee::Simulated, _) => Ok(CollateralId::Simulated),
+        (_, Quote::Dcap(quote)) => Ok(CollateralId::Dcap(quote.id())),
+        (_, Quote::Snp(report)) => Ok(CollateralId::Snp(report.id(&evidence.certificates))),
+    }
+}
