@@ -60,6 +60,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Requester(secret::RequesterCommand),
     #[command(subcommand)]
+    Secret(secret::SecretCommand),
+    #[command(subcommand)]
     Category(category::CategoryCommand),
     #[command(subcommand)]
     Storage(storage::StorageCommand),
@@ -82,6 +84,7 @@ impl Command {
             Self::Task(command) => command.run(screen),
             Self::Result(command) => command.run(screen),
             Self::Requester(command) => command.run(screen),
+            Self::Secret(command) => command.run(screen),
             Self::Category(command) => command.run(),
             Self::Storage(command) => command.run(screen),
             Self::Info(command) => command.run(screen),

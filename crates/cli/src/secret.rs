@@ -1,5 +1,9 @@
 //! Secrets that apps read inside the enclave: the app developer's (`iexec app …-secret`) and a requester's
-//! (`iexec requester …`). The SMS keeps each of them once: none can be read back or replaced.
+//! (`iexec requester …`), by iExec's API: the SMS keeps each of them once, and none can be read back or replaced. What more
+//! the second API can do is `iexec secret …` ([`owned`]).
+
+mod owned;
+mod sms;
 
 use std::path::PathBuf;
 
@@ -14,6 +18,8 @@ use iexec_protocol::{
 };
 use serde_json::json;
 use zeroize::Zeroizing;
+
+pub(crate) use owned::SecretCommand;
 
 use crate::{
     asset,

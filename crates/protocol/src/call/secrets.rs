@@ -5,7 +5,7 @@ use alloy_primitives::Address;
 use http::{Method, Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, CallError, bare, success, success_json, text};
+use super::{Call, CallError, bare, escaped, success, success_json, text};
 use crate::{Timestamp, call::sms::SecretId, secret::SecretKind, secret_request::RequestHeader, session::SecretText};
 
 /// `GET /v2`: what a client must know before it signs. An SMS without the second API answers 404.
@@ -24,17 +24,8 @@ pub struct SmsTerms {
     pub max_ahead: u64,
     /// Longest secret, in bytes of UTF-8.
     pub max_secret: usize,
-    /// How much an owner may keep.
-    pub quota: Amount,
-}
-
-/// A number of secrets and of bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Amount {
-    /// Secrets.
-    pub secrets: u64,
-    /// Bytes of their values.
-    pub bytes: u64,
+    /// Most secrets of one owner.
+    pub max_secrets: u64,
 }
 
 impl Call for GetTerms {
@@ -114,24 +105,27 @@ impl Call for DeleteSecret {
     }
 }
 
-/// `GET /v2/secrets/{owner}?kind=`: names, versions and times of an owner's secrets; never a value.
+/// `GET /v2/secrets/{owner}?kind=&after=`: names, versions and times of an owner's secrets; never a value.
 #[derive(Clone, Debug)]
 pub struct ListSecrets {
     /// Whose.
     pub owner: Address,
     /// Of one kind; `None` for all that a wallet can have.
     pub kind: Option<SecretKind>,
+    /// The [`Listing::next`] of the page before; `None` for the first.
+    pub after: Option<String>,
     /// By the owner, over [`crate::secret_request::Subject::list`].
     pub header: RequestHeader,
 }
 
-/// An owner's secrets.
+/// A page of an owner's secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// By kind and name.
     pub secrets: Vec<Listed>,
-    /// What counts against the quota.
-    pub used: Amount,
+    /// Where the next page begins, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// One of them.
@@ -141,20 +135,25 @@ pub struct Listed {
     pub kind: String,
     /// Its name; empty for an asset's.
     pub name: String,
-    /// Its version, from 1.
+    /// Its version, from 1; a deletion counts as one.
     pub version: u64,
     /// When its first version came, in Unix seconds.
     pub created: Timestamp,
     /// When this version came.
     pub updated: Timestamp,
+    /// Whether it was deleted: then nothing but this line is left of it.
+    pub deleted: bool,
 }
 
 impl Call for ListSecrets {
     type Reply = Listing;
 
     fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
-        let kind = self.kind.map_or_else(String::new, |kind| format!("?kind={kind}"));
-        bare(Method::GET, base, &format!("/v2/secrets/{}{kind}", self.owner), Some(self.header.to_string()))
+        let kind = self.kind.map(|kind| format!("kind={kind}"));
+        let after = self.after.as_ref().map(|after| format!("after={}", escaped(after)));
+        let query = [kind, after].into_iter().flatten().collect::<Vec<_>>().join("&");
+        let path = format!("/v2/secrets/{}?{query}", self.owner);
+        bare(Method::GET, base, path.trim_end_matches('?'), Some(self.header.to_string()))
     }
 
     fn reply(&self, response: Response<Vec<u8>>) -> Result<Listing, CallError> {
