@@ -22,7 +22,7 @@ use axum::response::IntoResponse as _;
 use iexec_chain::Chain;
 use iexec_protocol::Address;
 use iexec_service::{
-    BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
+    BoxFuture, CancellationToken, Check, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
 };
 
 pub use filter::MAX_PAGE;
@@ -53,7 +53,8 @@ pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> Bo
         compass::learn(&store, &config.schedulers).await.context("the schedulers of the configuration")?;
         let metrics = Metrics::default();
         let refuse = |problem| answer::Refusal::from(problem).into_response();
-        let options = Options { cors: true, refuse, metrics: metrics.clone(), ..Options::default() };
+        let checks = vec![Check::store(&store), Check::answers("chain", config.chain.clone(), Chain::block_number)];
+        let options = Options { cors: true, refuse, metrics: metrics.clone(), checks, ..Options::default() };
         let market = Arc::new(Market { store, chain: config.chain, metrics });
         serve(listener, routes::router(market), options, stop).await
     })

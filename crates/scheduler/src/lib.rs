@@ -25,7 +25,7 @@ use iexec_protocol::{
     id::TaskId,
     task::{Action, Event, Task},
 };
-use iexec_service::{BoxFuture, CancellationToken, Client, Listen, Listener, Metrics, Options, serve};
+use iexec_service::{BoxFuture, CancellationToken, Check, Client, Listen, Listener, Metrics, Options, serve};
 use tokio::sync::{Mutex, Notify};
 
 use crate::{
@@ -77,7 +77,9 @@ pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow
 pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move {
         let scheduler = Arc::new(Scheduler::open(config, stop.clone()).await?);
-        let options = Options { cors: true, metrics: scheduler.metrics.clone(), ..Options::default() };
+        let chain = Check::answers("chain", scheduler.chain.chain().clone(), Chain::block_number);
+        let checks = vec![Check::store(scheduler.store.logins()), chain];
+        let options = Options { cors: true, metrics: scheduler.metrics.clone(), checks, ..Options::default() };
         // Whichever part ends first ends the others, so that none runs on without them.
         let stopped = stop.child_token();
         let guard = stopped.clone().drop_guard();

@@ -168,6 +168,8 @@ async fn operators_find_version_health_and_metrics() {
     let get = async |path: &str| scheduler.send(&Raw::get(path)).await.unwrap();
     assert_eq!(get("/version").await, (200, env!("CARGO_PKG_VERSION").into()));
     assert_eq!(get("/health").await, (200, "ok".into()));
+    let ready = r#"{"checks":{"chain":"ok","database":"ok"},"status":"ready"}"#;
+    assert_eq!(get("/health/ready").await, (200, ready.into()));
     let (_, metrics) = get("/metrics").await;
     assert!(metrics.contains("task_changes_total{to=\"READY\"} 1"), "{metrics}");
     assert!(metrics.contains("chain_block "), "{metrics}");

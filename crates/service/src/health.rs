@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
 use axum::{
     http::StatusCode,
     response::{IntoResponse as _, Response},
@@ -21,6 +22,9 @@ use crate::{Json, Metrics};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an answer is given again, so that whoever asks often asks the dependencies no more often than this.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// What a dependency is asked.
+pub type Question<T, A, E> = for<'a> fn(&'a T) -> BoxFuture<'a, Result<A, E>>;
 
 type Probe = dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync;
 
@@ -41,18 +45,28 @@ impl Check {
         Self { name, probe: Arc::new(probe) }
     }
 
+    /// A dependency that is fine as long as `whom` answers the question.
+    pub fn answers<T, A, E>(name: &'static str, whom: T, question: Question<T, A, E>) -> Self
+    where
+        T: Clone + Send + Sync + 'static,
+        A: Send + 'static,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        Self::new(name, move || {
+            let whom = whom.clone();
+            Box::pin(
+                async move { question(&whom).await.map(drop).with_context(|| format!("the {name} does not answer")) },
+            )
+        })
+    }
+
     /// The dependency `database`: a store that answers.
     #[cfg(feature = "store")]
     pub fn store(store: &crate::Store) -> Self {
-        use anyhow::Context as _;
-        let pool = store.pool().clone();
-        Self::new("database", move || {
-            let pool = pool.clone();
-            Box::pin(async move {
-                sqlx::query("SELECT 1").execute(&pool).await.context("the database does not answer")?;
-                Ok(())
-            })
-        })
+        fn select(pool: &sqlx::SqlitePool) -> BoxFuture<'_, Result<sqlx::sqlite::SqliteQueryResult, sqlx::Error>> {
+            Box::pin(sqlx::query("SELECT 1").execute(pool))
+        }
+        Self::answers("database", store.pool().clone(), select)
     }
 
     async fn ask(&self) -> Result<(), String> {

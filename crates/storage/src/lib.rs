@@ -17,7 +17,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use iexec_chain::Chain;
 use iexec_service::{
-    BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
+    BoxFuture, CancellationToken, Check, Listen, Listener, Metrics, Options, Store, serve, store::open_sqlite,
 };
 
 use archives::Archives;
@@ -52,9 +52,15 @@ pub fn run_on(listener: Listener, config: Config, stop: CancellationToken) -> Bo
         let archives = Archives::open(&config.data)?;
         let token_key = TokenKey::open(&config.data.join("token.key"))?;
         let metrics = Metrics::default();
-        let options =
-            Options { cors: true, time: UPLOAD_TIME, body_time: None, metrics: metrics.clone(), ..Options::default() };
         let Config { chain, max_archive, .. } = config;
+        let options = Options {
+            cors: true,
+            time: UPLOAD_TIME,
+            body_time: None,
+            metrics: metrics.clone(),
+            checks: vec![Check::store(&store), Check::answers("chain", chain.clone(), Chain::block_number)],
+            ..Options::default()
+        };
         let storage = Arc::new(Storage { store, archives, token_key, chain, max_archive, metrics });
         serve(listener, routes::router(storage), options, stop).await
     })

@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use iexec_chain::{Chain, Wallet};
 use iexec_protocol::call::CallError;
 use iexec_protocol::call::scheduler::{AskGrant, Grant, WorkerHeader};
-use iexec_service::{BoxFuture, CancellationToken, Client, Listen, Listener, Metrics, Options, clock};
+use iexec_service::{BoxFuture, CancellationToken, Check, Client, Listen, Listener, Metrics, Options, clock};
 use tokio::time::Instant;
 
 use crate::{
@@ -101,7 +101,8 @@ pub fn run(mut config: Config, stop: CancellationToken) -> BoxFuture<'static, an
         config.data = config.data.canonicalize().with_context(|| config.data.display().to_string())?;
         let _lock = install::lock(&config.data)?;
         let worker = set_up(&config, metrics.clone(), stop.clone()).await?;
-        let options = Options { metrics, ..Options::default() };
+        let checks = vec![Check::answers("chain", config.chain.clone(), Chain::block_number)];
+        let options = Options { metrics, checks, ..Options::default() };
         let serving = iexec_service::serve(listener, axum::Router::new(), options, stop.clone());
         let working = async {
             let result = work(&worker, &config, &stop).await;
