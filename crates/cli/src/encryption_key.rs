@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use iexec_archive::{KeyError, PrivateKey, PublicKey, Recipient};
+use iexec_archive::{Identity, KeyError, PublicKey, Recipient};
 use iexec_protocol::{
     Address,
     call::sms::{SecretExists, SecretId, SetSecret},
@@ -88,7 +88,7 @@ fn read_public(path: &Path) -> Result<Vec<Recipient>, Failure> {
     let text = files::read_text(path, MAX_KEY_FILE)?.ok_or_else(absent)?;
     let keys: Vec<&str> =
         text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    let secret = keys.iter().any(|line| line.starts_with("AGE-SECRET-KEY-"));
+    let secret = keys.iter().any(|line| line.starts_with("AGE-")) || text.starts_with("-----BEGIN AGE ENCRYPTED");
     let read = if keys.first().is_some_and(|line| line.starts_with("age1")) {
         Recipient::list_from_sms_value(&keys.join("\n"))
     } else {
@@ -107,13 +107,12 @@ fn check_pair(folder: &KeyFolder, owner: Address, public: &Recipient) -> Result<
     if !path.is_file() {
         return Ok(());
     }
-    let text = key_file::read_text(&path)?;
-    if PrivateKey::is_encrypted(&text) {
-        // Whether they belong together only its passphrase tells.
-        return Ok(());
-    }
-    let private = iexec_archive::Identity::from_text(&text, None);
-    let private = private.and_then(|key| key.recipient()).map_err(|error| Failure::from(error).at(path.display()))?;
+    let private = match Identity::from_file(&key_file::read(&path)?, None).and_then(|key| key.recipient()) {
+        Ok(private) => private,
+        // Whether they belong together only its passphrase tells, or its plugin.
+        Err(KeyError::Passphrase | KeyError::Plugin(_)) => return Ok(()),
+        Err(error) => return Err(Failure::from(error).at(path.display())),
+    };
     if private == *public {
         return Ok(());
     }

@@ -74,6 +74,12 @@ impl Failure {
         Self { blame: Blame::Us, ..Self::user(name, message) }
     }
 
+    /// Ctrl-C: nothing half-done stays.
+    pub(crate) fn interrupted() -> Self {
+        let failure = Self::user("Interrupted", "stopped; nothing was written");
+        Self { blame: Blame::Interrupt, ..failure }.hint("give the same command again to begin anew")
+    }
+
     /// With a hint.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }

@@ -6,10 +6,17 @@ use std::{
 };
 
 use clap::Args;
-use iexec_archive::{Identity, KeyError, PrivateKey};
+use iexec_archive::{Identity, KeyError};
 use zeroize::Zeroizing;
 
-use crate::{failure::Failure, files, screen::Screen, wallet_options::first_line};
+use crate::{
+    failure::Failure,
+    files,
+    key_dialogue::Terminal,
+    screen::Screen,
+    terminal::{Unanswered, ask_hidden},
+    wallet_options::first_line,
+};
 
 /// The variable that may hold a passphrase.
 pub(crate) const PASSPHRASE_VARIABLE: &str = "IEXEC_KEY_PASSPHRASE";
@@ -27,7 +34,7 @@ pub(crate) struct PassphraseOptions {
 /// Whether a new private key is kept under a passphrase.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NewPassphraseOptions {
-    /// Keep the private key under a passphrase, of the variable `IEXEC_KEY_PASSPHRASE` or asked for (RSA only)
+    /// Keep the private key under a passphrase, of the variable `IEXEC_KEY_PASSPHRASE` or asked for
     #[arg(long)]
     passphrase: bool,
     /// The same, with the first line of a file as the passphrase
@@ -71,8 +78,8 @@ impl NewPassphraseOptions {
     }
 }
 
-/// The text of a private key's file.
-pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// The bytes of a private key's file: text, or an age file.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = std::fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::absent(format!("there is no private key {}", path.display()))
             .hint("name it with --beneficiary-key-file"),
@@ -81,17 +88,17 @@ pub(crate) fn read_text(path: &Path) -> Result<Zeroizing<String>, Failure> {
     read_bounded(file, path)
 }
 
-/// A private key's text from a file or a pipe that `path` names.
-pub(crate) fn read_bounded(source: impl Read, path: &Path) -> Result<Zeroizing<String>, Failure> {
+/// A private key from a file or a pipe that `path` names.
+pub(crate) fn read_bounded(source: impl Read, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     // Room for all of it: a buffer that grew would leave copies behind.
-    let mut text = Zeroizing::new(String::with_capacity(MAX_KEY_FILE + 64));
-    let read = source.take(MAX_KEY_FILE as u64 + 1).read_to_string(&mut text);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_FILE + 64));
+    let read = source.take(MAX_KEY_FILE as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| files::failure("cannot be read", path, &error))?;
-    if text.len() > MAX_KEY_FILE {
+    if bytes.len() > MAX_KEY_FILE {
         return Err(Failure::invalid(format!("{}: more than {MAX_KEY_FILE} bytes", path.display()))
             .hint("give a private key's file"));
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 /// Reads private keys, the first of which must be readable. Of the others, those under another passphrase are left out.
@@ -102,13 +109,13 @@ pub(crate) fn read_all(
 ) -> Result<Vec<Identity>, Failure> {
     let Some((first, others)) = paths.split_first() else { return Ok(Vec::new()) };
     warn_of_mode(first, screen);
-    let (identity, mut known) = parse(&read_text(first)?, first, passphrase, screen)?;
+    let (identity, mut known) = parse(&read(first)?, first, passphrase, screen)?;
     let mut identities = vec![identity];
     for path in others {
         warn_of_mode(path, screen);
         known = known.or(passphrase.given()?);
-        match Identity::from_text(&read_text(path)?, known.as_deref().map(String::as_bytes)) {
-            Ok(identity) => identities.push(identity),
+        match Identity::from_file(&read(path)?, known.as_deref().map(String::as_bytes)) {
+            Ok(identity) => identities.push(Terminal::listen(identity, screen)),
             Err(error) => {
                 let text = error.to_string();
                 screen.warn(format!(
@@ -124,12 +131,12 @@ pub(crate) fn read_all(
 
 /// A key, and the passphrase that it was under.
 pub(crate) fn parse(
-    text: &str,
+    file: &[u8],
     path: &Path,
     passphrase: &PassphraseOptions,
     screen: Screen,
 ) -> Result<(Identity, Option<Zeroizing<String>>), Failure> {
-    let known = if PrivateKey::is_encrypted(text) {
+    let known = if Identity::is_encrypted(file) {
         Some(match passphrase.given()? {
             Some(passphrase) => passphrase,
             None => ask(screen, &format!("Passphrase of {}: ", path.display()))?,
@@ -137,11 +144,12 @@ pub(crate) fn parse(
     } else {
         None
     };
-    match Identity::from_text(text, known.as_deref().map(String::as_bytes)) {
-        Ok(identity) => Ok((identity, known)),
+    match Identity::from_file(file, known.as_deref().map(String::as_bytes)) {
+        Ok(identity) => Ok((Terminal::listen(identity, screen), known)),
         Err(error) => {
             let hint = match error {
                 KeyError::WrongPassphrase => "try again; --passphrase-file names a file with it",
+                KeyError::Plugin(_) => "install that plugin, or name another key with --beneficiary-key-file",
                 _ => "name the private key that the result was encrypted to with --beneficiary-key-file",
             };
             Err(Failure::from(error).at(path.display()).hint(hint))
@@ -191,5 +199,8 @@ fn ask(screen: Screen, question: &str) -> Result<Zeroizing<String>, Failure> {
     if screen.is_raw() || !std::io::stderr().is_terminal() {
         return Err(refused());
     }
-    rpassword::prompt_password(question).map(Zeroizing::new).map_err(|_| refused())
+    ask_hidden(question).map_err(|unanswered| match unanswered {
+        Unanswered::Interrupted => Failure::interrupted(),
+        Unanswered::NoTerminal => refused(),
+    })
 }

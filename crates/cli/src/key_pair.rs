@@ -35,45 +35,34 @@ pub(crate) enum KeyType {
 
 /// A private key as its file has it.
 struct Private {
-    text: Zeroizing<String>,
+    file: Zeroizing<Vec<u8>>,
     recipient: Recipient,
 }
 
 impl Private {
     fn make(kind: KeyType, passphrase: &NewPassphraseOptions, screen: Screen) -> Result<Self, Failure> {
         let passphrase = passphrase.choose(screen)?;
-        match kind {
+        let key: Identity = match kind {
             KeyType::Rsa => {
                 screen.note("Making an RSA key of 4096 bits …");
-                let key = PrivateKey::generate(BITS)?;
-                Ok(Self {
-                    text: rsa_text(&key, passphrase.as_deref().map(String::as_str))?,
-                    recipient: key.public_key()?.into(),
-                })
+                PrivateKey::generate(BITS)?.into()
             }
-            KeyType::Age if passphrase.is_some() => Err(no_age_passphrase()),
-            KeyType::Age => {
-                let key = AgeIdentity::generate();
-                Ok(Self { text: key.to_text(), recipient: key.recipient().into() })
-            }
-        }
+            KeyType::Age => AgeIdentity::generate().into(),
+        };
+        Ok(Self { file: file_of(&key, passphrase.as_deref().map(String::as_str))?, recipient: key.recipient()? })
     }
 
     fn write(&self, path: &Path, replace: bool) -> Result<(), Failure> {
-        files::write(path, self.text.as_bytes(), Keep { secret: true, replace })
+        files::write(path, &self.file, Keep { secret: true, replace })
     }
 }
 
-fn rsa_text(key: &PrivateKey, passphrase: Option<&str>) -> Result<Zeroizing<String>, Failure> {
-    Ok(match passphrase {
-        Some(passphrase) => key.to_encrypted_pem(passphrase.as_bytes(), &mut rand::rng())?,
-        None => key.to_pkcs8_pem()?,
-    })
-}
-
-fn no_age_passphrase() -> Failure {
-    Failure::invalid("an age key is not kept under a passphrase here")
-        .hint("choose --type rsa, or encrypt the file yourself: `age -p` does")
+fn file_of(key: &Identity, passphrase: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let text = match passphrase {
+        Some(passphrase) => key.to_encrypted_text(passphrase.as_bytes(), &mut rand::rng())?,
+        None => key.to_text()?,
+    };
+    Ok(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
 /// A public key's file: PEM, or the `age1…` text.
@@ -105,8 +94,8 @@ pub(crate) fn generate(
         )
         .hint("it opens the results encrypted to it; back it up, then replace it with --force"));
     }
-    files::make_private_folder(folder.path())?;
     let key = Private::make(kind, passphrase, screen)?;
+    files::make_private_folder(folder.path())?;
     key.write(&private_path, force)?;
     write_public(folder, address, &key.recipient)?;
     screen.note(
@@ -185,13 +174,14 @@ pub(crate) fn import(
     force: bool,
     screen: Screen,
 ) -> Result<Answer, Failure> {
-    let text = if source.as_os_str() == "-" {
+    let file = if source.as_os_str() == "-" {
         key_file::read_bounded(std::io::stdin().lock(), Path::new("stdin"))?
     } else {
-        key_file::read_text(source)?
+        key_file::read(source)?
     };
-    let (identity, _) = key_file::parse(&text, source, passphrase, screen)?;
-    let key = Private { text, recipient: identity.recipient()? };
+    let (identity, _) = key_file::parse(&file, source, passphrase, screen)?;
+    let recipient = identity.recipient().map_err(|error| Failure::from(error).at(source.display()))?;
+    let key = Private { file, recipient };
     let current = folder.private_path(address);
     files::make_private_folder(folder.path())?;
     let mut rows = Vec::new();
@@ -226,20 +216,16 @@ pub(crate) fn export(
     screen: Screen,
 ) -> Result<Answer, Failure> {
     files::check_target(target, force)?;
-    let kept = key_file::read_text(key)?;
-    let text = match form {
+    let kept = key_file::read(key)?;
+    let file = match form {
         Form::AsKept => kept,
-        Form::Unencrypted => match key_file::parse(&kept, key, passphrase, screen)?.0 {
-            Identity::Rsa(key) => rsa_text(&key, None)?,
-            _ => kept,
-        },
-        Form::Under(new) => match (key_file::parse(&kept, key, passphrase, screen)?.0, new.choose(screen)?) {
-            (Identity::Rsa(key), Some(new)) => rsa_text(&key, Some(&new))?,
-            (_, None) => kept,
-            (_, Some(_)) => return Err(no_age_passphrase()),
-        },
+        Form::Unencrypted => file_of(&key_file::parse(&kept, key, passphrase, screen)?.0, None)?,
+        Form::Under(new) => {
+            let identity = key_file::parse(&kept, key, passphrase, screen)?.0;
+            file_of(&identity, new.choose(screen)?.as_deref().map(String::as_str))?
+        }
     };
-    files::write(target, text.as_bytes(), Keep { secret: true, replace: force })?;
+    files::write(target, &file, Keep { secret: true, replace: force })?;
     let path = target.display().to_string();
     Answer::new(&json!({ "privateKeyFile": path }), table(&[("private key", path.clone())]))
 }

@@ -3,6 +3,7 @@
 pub(crate) mod decrypt;
 mod extract;
 pub(crate) mod facts;
+mod fitting;
 mod keys;
 pub(crate) mod source;
 mod verify;

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     checksum::checksummed,
     failure::{Blame, Failure},
+    terminal::{Unanswered, ask_hidden},
 };
 
 /// Where a command speaks.
@@ -146,9 +147,11 @@ impl Screen {
             return Err(Failure::user("SecretNeeded", format!("{what} is needed, and {why}"))
                 .hint(format!("give it with {elsewhere}")));
         }
-        prompt(question);
-        let read = rpassword::read_password().map_err(|error| Failure::ours("TerminalError", error.to_string()));
-        read.map(Zeroizing::new)
+        ask_hidden(question).map_err(|unanswered| match unanswered {
+            Unanswered::Interrupted => Failure::interrupted(),
+            Unanswered::NoTerminal => Failure::user("SecretNeeded", format!("{what} is needed, and nobody answers"))
+                .hint(format!("give it with {elsewhere}")),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 use super::{
     extract::Folder,
     facts::{Facts, OnChain, TrustOptions, check_receipt, invalid_receipt},
+    fitting::fitting,
     source::{Origin, Source},
 };
 use crate::{
@@ -97,6 +98,7 @@ impl Decryption<'_> {
         let receipt = check_receipt(self.archive.receipt(), self.trust, self.on_chain, &mut facts)?;
         facts.require(self.trust)?;
         let keys = if layout == Layout::Plain { Vec::new() } else { (self.keys)()? };
+        let keys = fitting(keys, receipt.as_ref(), &self.origin)?;
         let expected = receipt.as_ref().map(listed);
         match self.target {
             Target::Zip { path, replace } => {

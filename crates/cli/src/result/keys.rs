@@ -58,7 +58,7 @@ impl KeyOptions {
 /// Make the key pair that results are encrypted to
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  iexec result generate-encryption-keypair\n  iexec result generate-encryption-keypair --passphrase\n  iexec result generate-encryption-keypair --type age\n\nIt writes .secrets/beneficiary/<wallet address>_key (keep it secret, back it up) and <wallet address>_key.pub."
+    after_help = "Examples:\n  iexec result generate-encryption-keypair\n  iexec result generate-encryption-keypair --passphrase\n  iexec result generate-encryption-keypair --type age --passphrase\n\nIt writes .secrets/beneficiary/<wallet address>_key (keep it secret, back it up) and <wallet address>_key.pub."
 )]
 pub(crate) struct GenerateKeys {
     /// Replace an existing key pair: what was encrypted to it can then no longer be read
@@ -187,7 +187,7 @@ impl ExportKey {
 /// Take a private key from a file as the wallet's key pair
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  iexec result import-key backup.pem\n  age-keygen | iexec result import-key -\n\nPEM (PKCS#8, with a passphrase or without, or PKCS#1) or an age identity. A key that is there already is kept as <wallet address>_key.<n>."
+    after_help = "Examples:\n  iexec result import-key backup.pem\n  age-keygen | iexec result import-key -\n\nPEM (PKCS#8 or PKCS#1) or an identity of age, a plugin's too; with a passphrase or without. A key that is there already is kept as <wallet address>_key.<n>."
 )]
 pub(crate) struct ImportKey {
     /// The private key's file; `-` reads stdin

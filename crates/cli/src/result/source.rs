@@ -15,11 +15,7 @@ use std::{
 use iexec_archive::{Archive, OpenError};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{
-    failure::{Blame, Failure},
-    files,
-    screen::Screen,
-};
+use crate::{failure::Failure, files, screen::Screen};
 
 const BUFFER: usize = 128 * 1024;
 
@@ -117,7 +113,7 @@ pub(crate) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
 fn stdin(stopped: &Arc<AtomicBool>, screen: Screen) -> Result<File, Failure> {
     let broken = |error: io::Error| {
         if stopped.load(Ordering::Relaxed) {
-            interrupted()
+            Failure::interrupted()
         } else {
             files::failure("cannot be read", Path::new("stdin"), &error)
         }
@@ -148,7 +144,7 @@ impl Origin {
     pub(crate) fn wrong(&self, error: OpenError) -> Failure {
         self.bar.finish_and_clear();
         if self.stopped.load(Ordering::Relaxed) {
-            return interrupted();
+            return Failure::interrupted();
         }
         let failure = Failure::from(error);
         let message = failure.message.trim_start_matches("archive: ").to_owned();
@@ -163,12 +159,6 @@ impl Origin {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
-}
-
-/// Ctrl-C: nothing half-done stays.
-pub(crate) fn interrupted() -> Failure {
-    let failure = Failure::user("Interrupted", "stopped; nothing was written");
-    Failure { blame: Blame::Interrupt, ..failure }.hint("give the same command again to begin anew")
 }
 
 impl Read for Source {

@@ -117,6 +117,7 @@ fn receipt_rows(receipt: &Receipt) -> Vec<(&'static str, String)> {
         ("tree hash", stated.tree.to_string()),
         ("signed by", receipt.signer().to_string()),
     ];
+    rows.extend(stated.recipients.iter().map(|id| ("encrypted to key", id.to_string())));
     if let Some(dataset) = stated.inputs.dataset {
         rows.insert(5, ("dataset", dataset.to_string()));
     }
@@ -134,6 +135,8 @@ struct Stated<'a> {
     inputs: &'a iexec_protocol::receipt::Inputs,
     result_digest: iexec_protocol::B256,
     tree: Sha256,
+    /// Ids of the keys that the archive is encrypted to.
+    recipients: &'a [Sha256],
 }
 
 impl<'a> Stated<'a> {
@@ -146,6 +149,7 @@ impl<'a> Stated<'a> {
             inputs: &stated.inputs,
             result_digest: stated.result_digest,
             tree: stated.tree,
+            recipients: &stated.recipients,
         }
     }
 }
