@@ -33,6 +33,8 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
         listen: flags.common.listen(),
         public_url: flags.url,
         data: flags.common.data,
+        database: None,
+        kek: iexec_sms::KekSource::DataFolder,
         chain_url: flags.common.rpc,
         chain_id: flags.common.chain_id,
         hub: flags.common.hub,

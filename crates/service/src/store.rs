@@ -39,7 +39,7 @@ impl Store {
 pub fn open_sqlite(path: &Path, migrations: &'static [&'static str]) -> BoxFuture<'static, anyhow::Result<Store>> {
     let path = path.to_owned();
     Box::pin(async move {
-        let lock = take_lock(&path)?;
+        let lock = lock(&path)?;
         private_file(&path)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
@@ -74,7 +74,8 @@ async fn migrate(store: &Store, migrations: &'static [&'static str]) -> anyhow::
     Ok(())
 }
 
-fn take_lock(path: &Path) -> anyhow::Result<File> {
+/// Takes the lock of the store at `path`, in a folder that is made if absent; it lasts as long as the file is open.
+pub fn lock(path: &Path) -> anyhow::Result<File> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Some(parent) = parent {
         private_folder(parent)?;

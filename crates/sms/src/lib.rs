@@ -23,6 +23,7 @@ use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee, id::Sha256};
 use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
 
+pub use crate::store::{DatabaseUrl, KekSource, Location};
 use crate::{http::Context, store::Store, tee::Trust};
 
 /// Chain ids that no public network has: ganache, anvil and hardhat, and this project's own local network.
@@ -43,6 +44,10 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Folder of database and master key; made if absent.
     pub data: PathBuf,
+    /// PostgreSQL instead of a file in `data`.
+    pub database: Option<DatabaseUrl>,
+    /// What the data keys are wrapped under.
+    pub kek: KekSource,
     /// JSON-RPC endpoint.
     pub chain_url: String,
     /// EIP-155 chain id.
@@ -74,7 +79,7 @@ impl Sms {
             let trust = trust(&config)?;
             let chain = Chain::new(&config.chain_url, config.chain_id, config.hub)?;
             let listener = Listener::bind(config.listen.clone()).await?;
-            let store = Store::open(&config.data).await?;
+            let store = Store::open(&location(&config)).await?;
             let metrics = Metrics::default();
             show_trust(&trust, &metrics);
             let origin = config.public_url.unwrap_or_else(|| listener.origin());
@@ -102,6 +107,10 @@ impl Sms {
             served
         })
     }
+}
+
+fn location(config: &Config) -> Location {
+    Location { data: config.data.clone(), database: config.database.clone(), kek: config.kek.clone() }
 }
 
 fn trust(config: &Config) -> anyhow::Result<Trust> {

@@ -1,100 +1,149 @@
-//! What the SMS keeps, in `SQLite`: secrets, challenges, sessions. Every secret value is sealed in the [`Vault`].
+//! What the SMS keeps, in `SQLite` or PostgreSQL: secrets, challenges, sessions, used nonces, the audit log. Every
+//! secret value is sealed (`vault.rs`).
 //!
-//! One file per table; nothing here decides who may do what.
+//! One file per table; nothing here decides who may do what. Reads have connections of their own (`engine.rs`); all
+//! writes go through one task that commits many at once (`writer.rs`).
 
+mod audit;
 mod challenges;
-mod master_key;
+mod engine;
+mod error;
+mod kek;
+mod keys;
+mod location;
+mod nonces;
 mod secrets;
 mod sessions;
+mod writer;
 
-use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use iexec_service::store::{self, Store as Sqlite};
-use thiserror::Error;
+use futures_util::future::BoxFuture;
+use iexec_service::clock;
 
-pub(crate) use secrets::{Created, Updated};
+use self::{
+    engine::{Engine, Place},
+    keys::KeyRing,
+    writer::{Batch, Write, Writer},
+};
+
+#[allow(unused_imports, reason = "the session's and the second API's callers come next")]
+pub(crate) use audit::{Entry, Event};
+pub(crate) use error::StoreError;
+pub use location::{DatabaseUrl, KekSource, Location};
+#[allow(unused_imports, reason = "the second API's callers come next")]
+pub(crate) use secrets::{Created, Deleted, Fence, Listed, Put, Updated};
 pub(crate) use sessions::{Pending, Stored};
-
-use crate::vault::{Vault, VaultError};
 
 /// The database's name in the data folder.
 const DATABASE: &str = "sms.sqlite";
-/// The master key's name in the data folder.
+/// The key-encryption key's name in the data folder.
 const MASTER_KEY: &str = "master.key";
+/// Secrets that one owner may have, unless the operator says otherwise.
+pub(crate) const QUOTA: u64 = 1000;
 
-const MIGRATIONS: &[&str] = &[include_str!("../schema/1.sql")];
-
-/// The SMS's store.
+/// The SMS's store. It must be made inside a tokio runtime, which runs its writer.
 pub(crate) struct Store {
-    sqlite: Sqlite,
-    vault: Vault,
+    engine: Arc<Engine>,
+    ring: Arc<KeyRing>,
+    writer: Writer,
+    quota: u64,
 }
 
 impl Store {
-    /// Opens or makes the store in `folder`, with its master key beside it (spec SMS-21).
-    pub(crate) async fn open(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join(DATABASE);
-        // The database's lock keeps a second process from making a second key.
-        let sqlite = store::open_sqlite(&path, MIGRATIONS).await?;
-        let key = folder.join(MASTER_KEY);
-        let vault = master_key::unlock(&sqlite, &key).await;
-        let vault = vault.with_context(|| format!("the master key {} of {}", key.display(), path.display()))?;
-        Ok(Self { sqlite, vault })
+    /// Opens or makes the store, with its keys (spec SMS-20, SMS-21). Of `SQLite`, one process alone.
+    pub(crate) async fn open(location: &Location) -> anyhow::Result<Self> {
+        let (engine, ring) = open(location, true).await?;
+        let (engine, ring) = (Arc::new(engine), Arc::new(ring));
+        let writer = Writer::start(Arc::clone(&engine), Arc::clone(&ring));
+        Ok(Self { engine, ring, writer, quota: QUOTA })
     }
 
-    /// Forgets challenges and sessions that ended before `time` (spec SMS-34).
+    /// The same, with this many secrets per owner.
+    #[must_use]
+    pub(crate) fn with_quota(self, quota: u64) -> Self {
+        Self { quota, ..self }
+    }
+
+    /// Does the writes that wait, and closes.
+    pub(crate) async fn close(self) {
+        self.writer.close().await;
+        self.engine.close().await;
+    }
+
+    /// Forgets challenges, sessions and nonces that ended before `time` (spec SMS-34).
     pub(crate) async fn purge(&self, time: u64) -> Result<u64, StoreError> {
-        let time = stored_time(time);
-        let mut gone = 0;
-        for statement in ["DELETE FROM challenge WHERE deadline < ?", "DELETE FROM session WHERE expires < ?"] {
-            gone += sqlx::query(statement).bind(time).execute(self.sqlite.pool()).await?.rows_affected();
-        }
-        Ok(gone)
+        self.writer.write(Purge(stored_time(time))).await
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let answer = self.engine.read(|db| {
+            Box::pin(async move { Ok(sqlx::query("SELECT seq FROM audit_head").fetch_optional(db).await?) })
+        });
+        answer.await.map(drop)
     }
 }
 
-/// `SQLite`'s integers are signed; times beyond are as far away as any.
+/// Opens a store: its database, its schema, its keys. A file that is not taken `exclusive`ly must exist already.
+async fn open(location: &Location, exclusive: bool) -> anyhow::Result<(Engine, KeyRing)> {
+    let place = place(location, exclusive);
+    let name = name(location);
+    let engine = Engine::open(place).await.with_context(|| format!("the store {name}"))?;
+    let mut db = engine.connect().await.with_context(|| format!("the store {name}"))?;
+    let now = stored_time(clock::now());
+    let mut transaction = writer::begin(engine.kind, &mut db).await?;
+    engine::migrate(engine.kind, &mut transaction)
+        .await
+        .with_context(|| format!("the store {name} cannot be migrated"))?;
+    let ring = KeyRing::open(engine.kind, &mut transaction, &location.kek, &location.data, now).await;
+    let ring = ring.with_context(|| format!("the keys of the store {name}"))?;
+    transaction.commit().await.with_context(|| format!("the store {name}"))?;
+    Ok((engine, ring))
+}
+
+fn place(location: &Location, exclusive: bool) -> Place {
+    match &location.database {
+        Some(url) => Place::Server(url.clone()),
+        None => Place::File { path: location.data.join(DATABASE), exclusive },
+    }
+}
+
+fn name(location: &Location) -> String {
+    match &location.database {
+        Some(url) => url.to_string(),
+        None => location.data.join(DATABASE).display().to_string(),
+    }
+}
+
+struct Purge(i64);
+
+impl Write for Purge {
+    type Reply = u64;
+
+    fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut gone = 0;
+            for statement in [
+                "DELETE FROM challenge WHERE deadline < $1",
+                "DELETE FROM session WHERE expires < $1",
+                "DELETE FROM used_nonce WHERE deadline < $1",
+            ] {
+                gone += sqlx::query(statement).bind(self.0).execute(&mut *batch.db).await?.rows_affected();
+            }
+            Ok(gone)
+        })
+    }
+}
+
+/// The databases' integers are signed; times beyond are as far away as any.
 fn stored_time(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX)
 }
 
 fn read_time(time: i64) -> u64 {
     u64::try_from(time).unwrap_or_default()
-}
-
-/// The store failed. Nothing was changed.
-#[derive(Debug, Error)]
-pub(crate) enum StoreError {
-    /// The database.
-    #[error("the store failed")]
-    Sqlite(#[from] sqlx::Error),
-    /// A value that does not open, or cannot be sealed.
-    #[error("the store's table {table}")]
-    Vault {
-        /// Where.
-        table: &'static str,
-        /// Why.
-        source: VaultError,
-    },
-    /// A row that this program did not write.
-    #[error("the store's table {table} holds a row that cannot be read: {cause}")]
-    Row {
-        /// Where.
-        table: &'static str,
-        /// What does not fit.
-        cause: String,
-    },
-}
-
-impl StoreError {
-    fn vault(table: &'static str) -> impl Fn(VaultError) -> Self {
-        move |source| Self::Vault { table, source }
-    }
-
-    fn row(table: &'static str, cause: &impl ToString) -> Self {
-        Self::Row { table, cause: cause.to_string() }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Encryption at rest: AES-256-GCM under the master key, each value bound to the row that it belongs to (spec SMS-20).
+//! Encryption at rest: AES-256-GCM, each value bound to the row that it belongs to (spec SMS-20).
 //!
-//! It knows no table and no SQL: a [`Row`] is a name for a place.
+//! It knows no table and no SQL: a [`Row`] is a name for a place, a [`Vault`] is one key. Which key seals what is told
+//! by the store's key ring.
 
 use aes_gcm::{
     Aes256Gcm, KeyInit as _, Nonce,
@@ -15,22 +16,32 @@ use zeroize::Zeroizing;
 /// 96 bits, random for each value (SP 800-38D 8.2.2).
 const NONCE: usize = 12;
 
-/// The 32 bytes under which everything is sealed.
-pub(crate) struct MasterKey(pub(crate) Zeroizing<[u8; 32]>);
+/// 32 secret bytes: a key-encryption key or a data key.
+#[derive(Clone)]
+pub(crate) struct Key(pub(crate) Zeroizing<[u8; 32]>);
 
-impl MasterKey {
+impl Key {
     /// A fresh one.
     pub(crate) fn random() -> Result<Self, VaultError> {
         let mut bytes = Zeroizing::new([0; 32]);
         rand::rngs::OsRng.try_fill_bytes(bytes.as_mut()).map_err(|_| VaultError::Random)?;
         Ok(Self(bytes))
     }
+
+    /// The key in `bytes`, if there are 32.
+    pub(crate) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self(Zeroizing::new(bytes)))
+    }
+
+    /// Another key, for this purpose alone (SP 800-108: a single block in counter mode needs no counter).
+    pub(crate) fn derive(&self, purpose: &[u8]) -> Self {
+        Self(Zeroizing::new(hmac(&self.0, purpose)))
+    }
 }
 
-/// Seals and opens values.
+/// Seals and opens values under one key.
 pub(crate) struct Vault {
     cipher: Aes256Gcm,
-    marks: Zeroizing<[u8; 32]>,
 }
 
 /// The place of a value: its table and its key, unambiguous as bytes.
@@ -47,9 +58,8 @@ impl Row {
 
 impl Vault {
     /// A vault under this key.
-    pub(crate) fn new(master: &MasterKey) -> Self {
-        let cipher = Aes256Gcm::new((&*derive(master, b"iexec sms values v1")).into());
-        Self { cipher, marks: derive(master, b"iexec sms marks v1") }
+    pub(crate) fn new(key: &Key) -> Self {
+        Self { cipher: Aes256Gcm::new((&*key.0).into()) }
     }
 
     /// `nonce ‖ ciphertext ‖ tag`.
@@ -67,17 +77,12 @@ impl Vault {
         let payload = Payload { msg: sealed, aad: &row.0 };
         self.cipher.decrypt(Nonce::from_slice(nonce), payload).map(Zeroizing::new).map_err(|_| VaultError::Open)
     }
-
-    /// A value's mark: tells whether a row had it before, and nothing to who lacks the key (HMAC-SHA-256).
-    pub(crate) fn mark(&self, row: &Row, plain: &[u8]) -> Vec<u8> {
-        let parts = [&(row.0.len() as u64).to_be_bytes(), row.0.as_slice(), plain].concat();
-        hmac(&self.marks, &Zeroizing::new(parts)).to_vec()
-    }
 }
 
-/// One key for each use (SP 800-108: a single block in counter mode needs no counter).
-fn derive(master: &MasterKey, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
-    Zeroizing::new(hmac(&master.0, purpose))
+/// A value's mark: tells whether a row had it before, and nothing to who lacks the key (HMAC-SHA-256).
+pub(crate) fn mark(key: &Key, row: &Row, plain: &[u8]) -> Vec<u8> {
+    let parts = Zeroizing::new([&(row.0.len() as u64).to_be_bytes(), row.0.as_slice(), plain].concat());
+    hmac(&key.0, &parts).to_vec()
 }
 
 fn hmac(key: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
@@ -90,10 +95,10 @@ fn hmac(key: &[u8; 32], bytes: &[u8]) -> [u8; 32] {
 }
 
 /// A value that cannot be kept or had. It is not said where decryption failed.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum VaultError {
     /// Another key, another row, or changed bytes.
-    #[error("a stored value does not open: it was sealed under another master key or for another row, or was changed")]
+    #[error("a stored value does not open: it was sealed under another key or for another row, or was changed")]
     Open,
     /// The cipher refuses.
     #[error("a value cannot be sealed")]
@@ -108,7 +113,11 @@ mod tests {
     use super::*;
 
     fn vault(byte: u8) -> Vault {
-        Vault::new(&MasterKey(Zeroizing::new([byte; 32])))
+        Vault::new(&key(byte))
+    }
+
+    fn key(byte: u8) -> Key {
+        Key(Zeroizing::new([byte; 32]))
     }
 
     fn row(key: &[&[u8]]) -> Row {
@@ -142,8 +151,8 @@ mod tests {
     fn equal_values_look_different_and_have_equal_marks_only_in_one_row() {
         let (vault, place) = (vault(1), row(&[b"a"]));
         assert_ne!(vault.seal(&place, b"v").unwrap(), vault.seal(&place, b"v").unwrap());
-        assert_eq!(vault.mark(&place, b"v"), vault.mark(&place, b"v"));
-        assert_ne!(vault.mark(&place, b"v"), vault.mark(&row(&[b"b"]), b"v"));
-        assert_ne!(vault.mark(&place, b"v"), self::vault(2).mark(&place, b"v"));
+        assert_eq!(mark(&key(1), &place, b"v"), mark(&key(1), &place, b"v"));
+        assert_ne!(mark(&key(1), &place, b"v"), mark(&key(1), &row(&[b"b"]), b"v"));
+        assert_ne!(mark(&key(1), &place, b"v"), mark(&key(2), &place, b"v"));
     }
 }

@@ -169,6 +169,8 @@ async fn try_set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, 
     match sms.store.create_secret(approved).await? {
         Created::Kept => Ok(()),
         Created::Exists => Err(Refusal::Exists),
+        Created::Returned => Err(Refusal::Returned),
+        Created::Full => Err(Refusal::Full),
     }
 }
 

@@ -1,14 +1,47 @@
 //! The table of challenge keys: one per task, for as long as the task lives.
 
-use iexec_protocol::{Timestamp, id::TaskId, key::SigningKey};
+use std::sync::Arc;
 
-use super::{Store, StoreError, stored_time};
+use futures_util::future::BoxFuture;
+use iexec_protocol::{Timestamp, id::TaskId, key::SigningKey};
+use sqlx::AnyConnection;
+
+use super::{
+    Store, StoreError,
+    keys::KeyRing,
+    stored_time,
+    writer::{Batch, Write},
+};
 use crate::vault::Row;
 
 const TABLE: &str = "challenge";
 
-fn row(task: TaskId) -> Row {
-    Row::new(TABLE, &[task.as_bytes()])
+/// What a challenge key is sealed for.
+pub(super) fn row(task: &[u8]) -> Row {
+    Row::new(TABLE, &[task])
+}
+
+struct Challenge {
+    task: TaskId,
+    fresh: SigningKey,
+    deadline: Timestamp,
+}
+
+impl Write for Challenge {
+    type Reply = SigningKey;
+
+    fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<SigningKey, StoreError>> {
+        Box::pin(async move {
+            let row = row(self.task.as_bytes().as_slice());
+            let sealed = batch.keys.seal(TABLE, batch.active, &row, self.fresh.expose().as_slice())?;
+            let insert = "INSERT INTO challenge (task, sealed, key_id, deadline) VALUES ($1, $2, $3, $4)
+                          ON CONFLICT (task) DO NOTHING";
+            let query = sqlx::query(insert).bind(self.task.as_bytes().as_slice()).bind(sealed);
+            query.bind(batch.active).bind(stored_time(self.deadline)).execute(&mut *batch.db).await?;
+            let kept = read(batch.db, batch.ring, self.task).await?;
+            kept.ok_or_else(|| StoreError::row(TABLE, &"the challenge was purged as it was read"))
+        })
+    }
 }
 
 impl Store {
@@ -20,22 +53,36 @@ impl Store {
         fresh: SigningKey,
         deadline: Timestamp,
     ) -> Result<SigningKey, StoreError> {
-        let sealed = self.vault.seal(&row(task), fresh.expose().as_slice()).map_err(StoreError::vault(TABLE))?;
-        let insert = "INSERT INTO challenge (task, sealed, deadline) VALUES (?, ?, ?) ON CONFLICT (task) DO NOTHING";
-        let query = sqlx::query(insert).bind(task.as_bytes().as_slice()).bind(sealed).bind(stored_time(deadline));
-        if query.execute(self.sqlite.pool()).await?.rows_affected() == 1 {
-            return Ok(fresh);
+        match self.challenge(task).await? {
+            Some(key) => Ok(key),
+            None => self.writer.write(Challenge { task, fresh, deadline }).await,
         }
-        self.challenge(task).await?.ok_or_else(|| StoreError::row(TABLE, &"the challenge was purged as it was read"))
     }
 
     /// The task's challenge key.
     pub(crate) async fn challenge(&self, task: TaskId) -> Result<Option<SigningKey>, StoreError> {
-        let query = sqlx::query_scalar("SELECT sealed FROM challenge WHERE task = ?").bind(task.as_bytes().as_slice());
-        let sealed: Option<Vec<u8>> = query.fetch_optional(self.sqlite.pool()).await?;
-        let Some(sealed) = sealed else { return Ok(None) };
-        let plain = self.vault.open(&row(task), &sealed).map_err(StoreError::vault(TABLE))?;
-        let bytes = plain.as_slice().try_into().map_err(|error| StoreError::row(TABLE, &error))?;
-        SigningKey::from_bytes(bytes).map(Some).map_err(|error| StoreError::row(TABLE, &error))
+        let found = self.engine.read(|db| {
+            let ring = Arc::clone(&self.ring);
+            Box::pin(async move { read(db, &ring, task).await })
+        });
+        found.await
     }
+}
+
+async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Option<SigningKey>, StoreError> {
+    let Some((mut sealed, mut id)) = sealed(db, task).await? else { return Ok(None) };
+    if !ring.with(db, id).await?.knows(id) {
+        // It was sealed anew, and its key destroyed, since it was read.
+        let Some(again) = self::sealed(db, task).await? else { return Ok(None) };
+        (sealed, id) = again;
+    }
+    let keys = ring.with(db, id).await?;
+    let plain = keys.open(TABLE, id, &row(task.as_bytes().as_slice()), &sealed)?;
+    let bytes = plain.as_slice().try_into().map_err(|error| StoreError::row(TABLE, &error))?;
+    SigningKey::from_bytes(bytes).map(Some).map_err(|error| StoreError::row(TABLE, &error))
+}
+
+async fn sealed(db: &mut AnyConnection, task: TaskId) -> Result<Option<(Vec<u8>, i64)>, sqlx::Error> {
+    let select = "SELECT sealed, key_id FROM challenge WHERE task = $1";
+    sqlx::query_as(select).bind(task.as_bytes().as_slice()).fetch_optional(db).await
 }

@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_is_offered_for_a_time_and_evidence_after_it_is_refused_before_anything_is_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = Store::open(&crate::store::Location::folder(folder.path())).await.unwrap();
         let key = SigningKey::from_bytes(&[1; 32]).unwrap();
         let task = TaskRef { id: B256::ZERO.into(), deal: B256::ZERO.into(), index: 0 };
         let authorization = WorkerpoolAuthorization::sign(&task, key.address(), Address::ZERO, &key).unwrap();

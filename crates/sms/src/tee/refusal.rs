@@ -96,6 +96,9 @@ pub(crate) enum Refusal {
     /// Opened before.
     #[error("the session was opened before; a session is given once, ask for another")]
     Used,
+    /// The database does not answer.
+    #[error("the database does not answer; try again later")]
+    Unavailable,
     /// We broke.
     #[error("the service failed; its log says why")]
     Internal(#[source] anyhow::Error),
@@ -103,6 +106,10 @@ pub(crate) enum Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!("{error}");
+            return Self::Unavailable;
+        }
         Self::Internal(error.into())
     }
 }
@@ -129,7 +136,7 @@ impl Refusal {
             Self::Expired { .. } => 410,
             Self::NoDeal { .. } | Self::Tag(_) | Self::Undescribed(_) | Self::TooLarge { .. } => 422,
             Self::Internal(_) => 500,
-            Self::GetTask(_) | Self::GetDeal(_) => 503,
+            Self::GetTask(_) | Self::GetDeal(_) | Self::Unavailable => 503,
         }
     }
 
@@ -146,7 +153,9 @@ impl Refusal {
             Self::Undescribed(_) | Self::TooLarge { .. } => Cause::TaskDescriptionInvalid,
             Self::Session(error) => error.cause(),
             Self::Attestation(_) | Self::Key => Cause::SessionAttestationFailed,
-            Self::NoSession | Self::Expired { .. } | Self::Used | Self::Internal(_) => Cause::SessionUnknownIssue,
+            Self::NoSession | Self::Expired { .. } | Self::Used | Self::Unavailable | Self::Internal(_) => {
+                Cause::SessionUnknownIssue
+            }
         }
     }
 
@@ -156,7 +165,7 @@ impl Refusal {
             Self::Undescribed(Undescribed::Storage(_)) => "POST_COMPUTE_GET_STORAGE_TOKENS_FAILED",
             Self::Undescribed(_) | Self::TooLarge { .. } => "GET_TASK_DESCRIPTION_FAILED",
             Self::NoSession | Self::Expired { .. } | Self::Used => "NO_SESSION_REQUEST",
-            Self::Internal(_) => "SECURE_SESSION_GENERATION_FAILED",
+            Self::Unavailable | Self::Internal(_) => "SECURE_SESSION_GENERATION_FAILED",
             other => {
                 let cause = other.cause().name();
                 cause.strip_prefix("TEE_SESSION_GENERATION_").unwrap_or(cause)

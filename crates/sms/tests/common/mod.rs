@@ -90,6 +90,8 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
         data: folder.path().join("sms"),
+        database: None,
+        kek: iexec_sms::KekSource::DataFolder,
         chain_url: chain_url.to_owned(),
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,
@@ -259,7 +261,14 @@ pub fn evidence(folder: &TempDir, enclave: Sha256, key: &EphemeralKey, task: Tas
     let data = report_data(key.public(), Address::ZERO, task, offer.nonce, image());
     let quote = SimulatedQuote::sign(enclave, data, &platform, certificate).unwrap();
     let quote = serde_json::to_vec(&quote).unwrap();
-    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), signer: Address::ZERO, image: image(), quote, certificates: vec![] }
+    Evidence {
+        tee: Tee::Simulated,
+        key: B256::from(*key.public()),
+        signer: Address::ZERO,
+        image: image(),
+        quote,
+        certificates: vec![],
+    }
 }
 
 pub fn enclave_key() -> EphemeralKey {

@@ -36,12 +36,26 @@ pub(super) enum Refusal {
         "the secret had this value before; an update must bring a new one, since an old signature could be replayed"
     )]
     Returned,
+    #[error("the owner has as many secrets as one owner may have")]
+    Full,
+    #[error("the database does not answer; nothing is known to be kept")]
+    Unavailable,
     #[error("the address is no {0} that is registered on this chain")]
     NoAsset(&'static str),
     #[error("the chain does not answer: {0}")]
     Chain(#[from] ChainError),
     #[error("the service failed; its log says why")]
-    Store(#[from] StoreError),
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        if error.is_unavailable() {
+            tracing::warn!("{error}");
+            return Self::Unavailable;
+        }
+        Self::Store(error)
+    }
 }
 
 impl Refusal {
@@ -60,7 +74,8 @@ impl Refusal {
             Self::Malformed(_) | Self::RequesterTooLarge | Self::Refused(_) => StatusCode::BAD_REQUEST,
             Self::NotFound | Self::NoAsset(_) => StatusCode::NOT_FOUND,
             Self::Exists | Self::Returned => StatusCode::CONFLICT,
-            Self::Chain(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full => StatusCode::FORBIDDEN,
+            Self::Chain(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -80,6 +95,8 @@ impl Refusal {
             Self::NoAsset(_) => "Asset not found",
             Self::Exists => "Secret already exists",
             Self::Returned => "Secret value was replaced before",
+            Self::Full => "Too many secrets",
+            Self::Unavailable => "Store unavailable",
             Self::Chain(_) => "Chain unreachable",
             Self::Store(_) => "Internal error",
         }

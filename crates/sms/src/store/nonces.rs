@@ -1,0 +1,36 @@
+//! The table of used nonces: a signed request counts once.
+
+use futures_util::future::BoxFuture;
+use iexec_protocol::{Address, B256, Timestamp};
+
+use super::{
+    Store, StoreError,
+    secrets::take_nonce,
+    writer::{Batch, Write},
+};
+
+struct Nonce {
+    signer: Address,
+    nonce: B256,
+    deadline: Timestamp,
+}
+
+impl Write for Nonce {
+    type Reply = bool;
+
+    fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(take_nonce(batch.db, self.signer, self.nonce, self.deadline))
+    }
+}
+
+impl Store {
+    /// Uses a signer's nonce up, for requests that write nothing else; `false` if it was used before.
+    pub(crate) async fn use_nonce(
+        &self,
+        signer: Address,
+        nonce: B256,
+        deadline: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.writer.write(Nonce { signer, nonce, deadline }).await
+    }
+}
