@@ -12,7 +12,7 @@ use std::{
 };
 
 use iexec_archive::{Encryptor, PrivateKey};
-use iexec_protocol::{id::Sha256, key::SigningKey, receipt::Statement};
+use iexec_protocol::{id::Sha256, receipt::Statement};
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/archive")
@@ -121,11 +121,10 @@ fn with_receipt(change: impl Fn(&mut Statement)) -> (tempfile::TempDir, PathBuf,
     let key = PrivateKey::generate(2048).unwrap();
     let mut sealing = Encryptor::new(&key.public_key().unwrap(), &mut rand::rng(), Cursor::new(Vec::new())).unwrap();
     sealing.add_file("my-result.txt", &b"Hello, world!"[..]).unwrap();
-    let signer = SigningKey::from_bytes(&[7; 32]).unwrap();
     let archive = sealing.finish(|sealed| {
         let mut statement = statement::statement(sealed);
         change(&mut statement);
-        statement.sign(&signer).unwrap()
+        statement::sign(&statement)
     });
     let (archive_path, key_path) = (folder.path().join("archive.zip"), folder.path().join("key.pem"));
     fs::write(&archive_path, archive.unwrap().into_inner()).unwrap();

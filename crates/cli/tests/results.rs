@@ -1,121 +1,21 @@
 //! `iexec result` on archives with a receipt: decrypted, unpacked, verified and inspected, with keys of both kinds.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod desk;
 mod statement;
 
 use std::{
     fs,
-    io::{Cursor, Read as _, Write as _},
-    path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    io::{Read as _, Write as _},
+    process::{Command, Stdio},
 };
 
-use iexec_archive::{AgeIdentity, Encryptor, Identity, PrivateKey, Recipient, write_plain};
-use iexec_protocol::{B256, id::TaskId, key::SigningKey};
+use desk::{Answer, Desk, OWNER, TASK, age, chmod, rsa};
+use iexec_archive::{Recipient, write_plain};
+use iexec_protocol::{B256, id::TaskId};
 use serde_json::Value;
 
-const TASK: TaskId = TaskId(B256::with_last_byte(1));
 const OTHER_TASK: TaskId = TaskId(B256::with_last_byte(9));
-const OWNER: &str = "0x7bd4783FDCAD405A28052a0d1f11236A741da593";
-const WALLET: &str = r#"{"privateKey":"0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407"}"#;
-
-/// A folder with a wallet, that wallet's key pair, and an archive encrypted to it.
-struct Desk {
-    folder: tempfile::TempDir,
-}
-
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Desk {
-    fn new(key: &Identity) -> Self {
-        let desk = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(desk.path("wallet.json"), WALLET).unwrap();
-        desk.keep(&format!("{OWNER}_key"), key);
-        desk.seal(&format!("{TASK}.zip"), &[key.recipient().unwrap()]);
-        desk
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn key_path(&self, name: &str) -> PathBuf {
-        self.path(".secrets/beneficiary").join(name)
-    }
-
-    fn keep(&self, name: &str, key: &Identity) {
-        let text = match key {
-            Identity::Rsa(key) => key.to_pkcs8_pem().unwrap(),
-            Identity::Age(key) => key.to_text(),
-            _ => unreachable!("there are two kinds"),
-        };
-        fs::create_dir_all(self.path(".secrets/beneficiary")).unwrap();
-        fs::write(self.key_path(name), text.as_bytes()).unwrap();
-        chmod(&self.key_path(name), 0o600);
-    }
-
-    fn seal(&self, name: &str, recipients: &[Recipient]) {
-        let out = Cursor::new(Vec::new());
-        let mut sealing = Encryptor::to_recipients(recipients, &mut rand::rng(), out).unwrap();
-        sealing.add_file("my-result.txt", &b"Hello, world!"[..]).unwrap();
-        sealing.add_file("sub/empty", &b""[..]).unwrap();
-        sealing.add_directory("void").unwrap();
-        let signer = SigningKey::from_bytes(&[7; 32]).unwrap();
-        let archive = sealing.finish(|sealed| statement::statement(sealed).sign(&signer).unwrap()).unwrap();
-        fs::write(self.path(name), archive.into_inner()).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_iexec"));
-        command.arg("result").args(args).current_dir(self.folder.path()).env("HOME", "/nobody");
-        command.env_remove("IEXEC_CHAIN_FILE").env_remove("IEXEC_KEY_PASSPHRASE").stdin(Stdio::null());
-        command
-    }
-
-    fn result(&self, words: &str) -> Answer {
-        Answer::of(self.command(&words.split(' ').collect::<Vec<_>>()).output().unwrap())
-    }
-
-    /// Names in the folder beside the wallet, the keys and archives.
-    fn new_names(&self) -> Vec<String> {
-        let is_given = |path: &Path| path.extension().is_some_and(|end| end == "zip") && !path.ends_with("results.zip");
-        let paths = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let names = paths.filter(|path| !is_given(path)).map(|path| path.file_name().unwrap().to_owned());
-        let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
-        names.retain(|name| !["wallet.json", ".secrets"].contains(&name.as_str()));
-        names.sort();
-        names
-    }
-}
-
-impl Answer {
-    fn of(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Self { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn json(&self) -> Value {
-        let text = if self.code == 0 { &self.out } else { &self.err };
-        serde_json::from_str(text).unwrap()
-    }
-}
-
-fn chmod(path: &Path, mode: u32) {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-}
-
-fn rsa() -> Identity {
-    PrivateKey::generate(2048).unwrap().into()
-}
-
-fn age() -> Identity {
-    AgeIdentity::generate().into()
-}
 
 #[test]
 fn a_result_is_decrypted_and_unpacked_with_keys_of_both_kinds() {
@@ -318,8 +218,6 @@ fn a_private_key_under_a_passphrase_opens_results_and_openssl_reads_it() {
     assert_eq!(desk.result("decrypt mine.zip --passphrase-file secret").code, 0);
     let mut by_variable = desk.command(&["decrypt", "mine.zip", "--force"]);
     assert!(by_variable.env("IEXEC_KEY_PASSPHRASE", "correct horse").status().unwrap().success());
-    let age = desk.result("generate-encryption-keypair --type age --force --passphrase-file secret --raw");
-    assert!(age.code == 1 && age.err.contains("not kept under a passphrase"), "{}", age.err);
 }
 
 #[test]

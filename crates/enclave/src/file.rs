@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -28,11 +28,28 @@ pub(crate) fn read_kernel(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     bounded(File::open(path)?, limit)
 }
 
+/// Writes a pseudo-file of the kernel, in one write(2): it takes a value whole. One that is not there is not made.
+pub(crate) fn write_kernel(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let written = OpenOptions::new().write(true).open(path)?.write(bytes)?;
+    if written == bytes.len() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::WriteZero, format!("took {written} bytes of {}", bytes.len())))
+}
+
 /// SHA-256 of all that can be read.
 pub(crate) fn sha256(mut source: impl io::Read) -> io::Result<Sha256> {
     let mut hasher = sha2::Sha256::new();
     io::copy(&mut source, &mut hasher)?;
     Ok(digest(hasher))
+}
+
+/// SHA-384 of all that can be read.
+#[cfg(feature = "simulated")]
+pub(crate) fn sha384(mut source: impl io::Read) -> io::Result<[u8; 48]> {
+    let mut hasher = sha2::Sha384::new();
+    io::copy(&mut source, &mut hasher)?;
+    Ok(hasher.finalize().into())
 }
 
 /// What a hasher has seen.

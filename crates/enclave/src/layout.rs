@@ -21,10 +21,13 @@ pub struct Layout {
     pub manifest: PathBuf,
     /// The image's configuration.
     pub config: PathBuf,
-    /// The simulated platform's key.
+    /// The simulated platform's file.
+    #[cfg(feature = "simulated")]
     pub platform: PathBuf,
     /// Linux' folder for reports of confidential machines (configfs-tsm).
     pub tsm: PathBuf,
+    /// TDX' run-time measurement 3 in sysfs.
+    pub rtmr3: PathBuf,
     /// Gramine's pseudo-folder.
     pub gramine: PathBuf,
     /// Ciphertext and public files that the worker fetched.
@@ -43,8 +46,10 @@ impl Layout {
         Self {
             manifest: paths::MANIFEST.into(),
             config: paths::CONFIG.into(),
+            #[cfg(feature = "simulated")]
             platform: paths::SIMULATED_PLATFORM.into(),
-            tsm: "/sys/kernel/config/tsm/report".into(),
+            tsm: paths::TSM_REPORTS.into(),
+            rtmr3: paths::TDX_RTMR3.into(),
             gramine: "/dev/attestation".into(),
             fetched: paths::FETCHED.into(),
             archive: paths::ARCHIVE.into(),
@@ -91,8 +96,10 @@ pub(crate) fn in_folder(root: &std::path::Path) -> Layout {
     let layout = Layout {
         manifest: at("manifest.json"),
         config: at("config.json"),
+        #[cfg(feature = "simulated")]
         platform: at("platform.json"),
         tsm: at("tsm"),
+        rtmr3: at("rtmr3:sha384"),
         gramine: at("attestation"),
         fetched: at("fetched"),
         archive: at("archive"),

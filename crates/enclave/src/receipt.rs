@@ -13,6 +13,15 @@ use iexec_protocol::{
 
 use crate::failure::{Failure, OrFail as _};
 
+/// Who signs a receipt.
+#[derive(Clone, Copy)]
+pub(crate) struct Keys<'a> {
+    /// From the session: its address is in the contribution on chain. The SMS knows it, too.
+    pub(crate) challenge: &'a SigningKey,
+    /// Made here and bound by the evidence: nobody else knows it.
+    pub(crate) enclave: &'a SigningKey,
+}
+
 /// Everything that a statement holds but the result.
 pub(crate) struct Draft {
     pub(crate) deal: DealId,
@@ -23,11 +32,11 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// Checks, before the app runs, that a receipt with these inputs will be signed and will fit.
-    pub(crate) fn rehearse(&self, contribution: &Contribution, key: &SigningKey) -> Result<(), Failure> {
+    pub(crate) fn rehearse(&self, contribution: &Contribution, keys: Keys<'_>) -> Result<(), Failure> {
         let entry = |name: &str| EntryDigest { name: name.to_owned(), size: u64::MAX, sha256: [0xff; 32] };
         let entries = vec![entry(KEY_ENTRY), entry(BODY_ENTRY)];
         let sealed = Sealed { entries, tree: TreeHash([0xff; 32]), recipients: vec![[0xff; 32]; MAX_RECIPIENTS] };
-        let size = self.sign(contribution, &sealed, key)?.len();
+        let size = self.sign(contribution, &sealed, keys)?.len();
         if size > MAX_RECEIPT_SIZE {
             let message = "the arguments or the input files are too many for a receipt";
             return Err(Failure::new(Cause::TaskDescriptionInvalid, message));
@@ -40,7 +49,7 @@ impl Draft {
         &self,
         contribution: &Contribution,
         sealed: &Sealed,
-        key: &SigningKey,
+        keys: Keys<'_>,
     ) -> Result<Vec<u8>, Failure> {
         let entries = sealed.entries.iter().map(|entry| Entry {
             name: entry.name.clone(),
@@ -60,7 +69,7 @@ impl Draft {
             recipients: sealed.recipients.iter().copied().map(sha256).collect(),
             entries: entries.collect(),
         };
-        statement.sign(key).or_fail(Cause::PostComputeInvalidTeeSignature, "the receipt")
+        statement.sign(keys.challenge, keys.enclave).or_fail(Cause::PostComputeInvalidTeeSignature, "the receipt")
     }
 }
 
@@ -74,19 +83,31 @@ mod tests {
 
     use super::*;
 
+    fn key(number: u8) -> SigningKey {
+        SigningKey::from_bytes(&[number; 32]).unwrap()
+    }
+
     fn draft(argument: String) -> Draft {
         let image = Sha256::of("image");
         Draft {
             deal: DealId::default(),
             inputs: Inputs { image, command: vec![argument], dataset: None, files: vec![] },
-            evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, signer: iexec_protocol::Address::ZERO, image, quote: vec![0; 500], certificates: vec![] },
+            evidence: Evidence {
+                tee: Tee::Simulated,
+                key: B256::ZERO,
+                signer: key(2).address(),
+                image,
+                quote: vec![0; 500],
+                certificates: vec![],
+            },
             nonce: Nonce(B256::ZERO),
         }
     }
 
     #[test]
     fn a_receipt_states_the_archives_entries_and_tree() {
-        let key = SigningKey::from_bytes(&[1; 32]).unwrap();
+        let (challenge, enclave) = (&key(1), &key(2));
+        let keys = Keys { challenge, enclave };
         let contribution = Contribution {
             task: TaskId([1; 32].into()),
             worker: Address::repeat_byte(2),
@@ -95,14 +116,15 @@ mod tests {
         };
         let entries = vec![EntryDigest { name: "a".into(), size: 5, sha256: [6; 32] }];
         let sealed = Sealed { entries, tree: TreeHash([7; 32]), recipients: vec![[8; 32], [9; 32]] };
-        let bytes = draft("x".into()).sign(&contribution, &sealed, &key).unwrap();
+        let bytes = draft("x".into()).sign(&contribution, &sealed, keys).unwrap();
         let receipt = Receipt::verify(&bytes).unwrap();
-        assert_eq!((receipt.signer(), receipt.statement().tree), (key.address(), sha256([7; 32])));
+        assert_eq!((receipt.signer(), receipt.enclave()), (challenge.address(), Some(enclave.address())));
+        assert_eq!(receipt.statement().tree, sha256([7; 32]));
         assert_eq!(receipt.statement().recipients, [sha256([8; 32]), sha256([9; 32])]);
         assert_eq!(receipt.check_entries(&[Entry { name: "a".into(), size: 5, sha256: sha256([6; 32]) }]), Ok(()));
 
-        assert_eq!(draft("x".into()).rehearse(&contribution, &key), Ok(()));
-        let failure = draft("x".repeat(60_000)).rehearse(&contribution, &key).unwrap_err();
+        assert_eq!(draft("x".into()).rehearse(&contribution, keys), Ok(()));
+        let failure = draft("x".repeat(60_000)).rehearse(&contribution, keys).unwrap_err();
         assert_eq!(failure.cause, Cause::TaskDescriptionInvalid);
     }
 }

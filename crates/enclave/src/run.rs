@@ -11,6 +11,7 @@ use iexec_protocol::{
     cause::Cause,
     evidence::{Evidence, Nonce},
     id::{Sha256, TaskId},
+    key::SigningKey,
     receipt::Inputs,
     result::{Computed, Contribution},
     session::{EphemeralKey, Finished, FromEnclave, Stage},
@@ -21,14 +22,14 @@ use crate::{
     app,
     archive::Destination,
     channel::Channel,
-    evidence::{self, Platform},
+    evidence::{self, Bound, Platform},
     failure::{Failure, OrFail as _},
     input,
     layout::Layout,
     output::Output,
     plan::{Delivery, Plan, PostCompute},
     process,
-    receipt::Draft,
+    receipt::{Draft, Keys},
 };
 
 /// How this program ends.
@@ -84,7 +85,7 @@ fn guarded<T>(attempt: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure
 }
 
 fn execute<R: Read, W: Write>(layout: &Layout, channel: &mut Channel<R, W>) -> Result<Finished, Failure> {
-    let Opened { task, plan, image, evidence, nonce } = open(layout, channel)?;
+    let Opened { task, plan, image, evidence, nonce, key } = open(layout, channel)?;
     let Plan { deal, time_limit, pre_compute, app, post_compute } = plan;
     let archive = match post_compute.delivery {
         Delivery::Callback => None,
@@ -94,7 +95,7 @@ fn execute<R: Read, W: Write>(layout: &Layout, channel: &mut Channel<R, W>) -> R
     stage(channel, Stage::PreCompute)?;
     let given = input::prepare(pre_compute, layout)?;
     let inputs = Inputs { image, command: app.command.clone(), dataset: given.dataset, files: given.files };
-    let signer = Signer { task, draft: Draft { deal, inputs, evidence, nonce }, post_compute };
+    let signer = Signer { task, draft: Draft { deal, inputs, evidence, nonce }, key, post_compute };
     signer.rehearse()?;
 
     stage(channel, Stage::App)?;
@@ -113,6 +114,7 @@ struct Opened {
     image: Sha256,
     evidence: Evidence,
     nonce: Nonce,
+    key: SigningKey,
 }
 
 /// Checks the container, shows evidence, and reads the session that comes back.
@@ -125,18 +127,22 @@ fn open<R: Read, W: Write>(layout: &Layout, channel: &mut Channel<R, W>) -> Resu
         layout.require_memory()?;
     }
     layout.require_empty()?;
-    let key = EphemeralKey::generate(&mut UnwrapErr(OsRng));
-    let evidence = evidence::make(platform, key.public(), iexec_protocol::Address::ZERO, task, nonce, image.digest())?;
-    crate::log(&format!("task {task}: evidence by {} for image {}", evidence.tee, image.digest()));
+    let rng = &mut UnwrapErr(OsRng);
+    let (session_key, key) = (EphemeralKey::generate(rng), SigningKey::random(rng));
+    let (signer, image_digest) = (key.address(), image.digest());
+    let bound = Bound { key: session_key.public(), signer, task, nonce, image: image_digest };
+    let evidence = evidence::make(platform, &bound)?;
+    crate::log(&format!("task {task}: evidence by {} for image {image_digest}", evidence.tee));
     channel.send(&FromEnclave::Evidence(evidence.clone()))?;
-    let session = key.open(&channel.session()?).map_err(Failure::unprepared)?;
-    Ok(Opened { task, plan: Plan::parse(&session, task, &image)?, image: image.digest(), evidence, nonce })
+    let session = session_key.open(&channel.session()?).map_err(Failure::unprepared)?;
+    Ok(Opened { task, plan: Plan::parse(&session, task, &image)?, image: image_digest, evidence, nonce, key })
 }
 
-/// Post-compute: holds the challenge key, and turns an output into what leaves the enclave.
+/// Post-compute: holds the challenge key and the enclave's own, and turns an output into what leaves the enclave.
 struct Signer {
     task: TaskId,
     draft: Draft,
+    key: SigningKey,
     post_compute: PostCompute,
 }
 
@@ -144,7 +150,7 @@ impl Signer {
     /// Finds out before the app runs whether signing will work.
     fn rehearse(&self) -> Result<(), Failure> {
         let contribution = self.contribution(B256::repeat_byte(0xff), Bytes::new());
-        self.draft.rehearse(&contribution, &self.post_compute.challenge_key)
+        self.draft.rehearse(&contribution, self.keys())
     }
 
     /// Digest, signature, archive.
@@ -159,7 +165,7 @@ impl Signer {
         };
         let signed = self.contribution(digest, callback).sign(key);
         let contribution = signed.or_fail(Cause::PostComputeInvalidTeeSignature, "the contribution")?;
-        let receipt = |sealed: &_| self.draft.sign(&contribution.contribution, sealed, key);
+        let receipt = |sealed: &_| self.draft.sign(&contribution.contribution, sealed, self.keys());
         let archive = match (archive, delivery) {
             (Some(archive), Delivery::Encrypted(recipients)) => {
                 Some(archive.write_encrypted(output, recipients, receipt)?)
@@ -168,6 +174,10 @@ impl Signer {
             (_, Delivery::Callback) | (None, _) => None,
         };
         Ok(Finished { contribution, archive })
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        Keys { challenge: &self.post_compute.challenge_key, enclave: &self.key }
     }
 
     fn contribution(&self, result_digest: B256, callback: Bytes) -> Contribution {

@@ -257,6 +257,10 @@ pub mod paths {
     pub const CONFIG: &str = "/iexec/image/config.json";
     /// Simulated platform key (simulated TEE only), read-only.
     pub const SIMULATED_PLATFORM: &str = "/iexec/simulated-platform.json";
+    /// Linux' folder of reports (configfs-tsm), writable; on a TDX or SEV-SNP guest only.
+    pub const TSM_REPORTS: &str = "/sys/kernel/config/tsm/report";
+    /// TDX' run-time measurement 3 (Linux 6.16), writable; on a TDX guest only.
+    pub const TDX_RTMR3: &str = "/sys/devices/virtual/misc/tdx_guest/measurements/rtmr3:sha384";
     /// What the worker fetched, read-only: `dataset` and `input-<n>` (n from 1).
     pub const FETCHED: &str = "/iexec/fetched";
     /// Where the archive goes: ciphertext only, root's alone.

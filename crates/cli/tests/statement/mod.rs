@@ -5,6 +5,7 @@ use iexec_protocol::{
     Address, B256,
     evidence::{Evidence, Nonce, Tee},
     id::{DealId, Sha256, TaskId},
+    key::SigningKey,
     receipt::{Entry, Inputs, Statement},
 };
 
@@ -21,11 +22,27 @@ pub(crate) fn statement(sealed: &Sealed) -> Statement {
         worker: Address::with_last_byte(3),
         tee: Tee::Simulated,
         inputs: Inputs { image, command: vec!["/app".into()], dataset: None, files: vec![] },
-        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, signer: Address::ZERO, image, quote: vec![], certificates: vec![] },
+        evidence: Evidence {
+            tee: Tee::Simulated,
+            key: B256::ZERO,
+            signer: enclave_key().address(),
+            image,
+            quote: vec![],
+            certificates: vec![],
+        },
         nonce: Nonce(B256::ZERO),
         result_digest: B256::ZERO,
         tree: Sha256(sealed.tree.0.into()),
         recipients: sealed.recipients.iter().map(|id| Sha256((*id).into())).collect(),
         entries: sealed.entries.iter().map(entry).collect(),
     }
+}
+
+/// The receipt of a statement, signed by a test's challenge key and by its enclave's.
+pub(crate) fn sign(statement: &Statement) -> Vec<u8> {
+    statement.sign(&SigningKey::from_bytes(&[7; 32]).unwrap(), &enclave_key()).unwrap()
+}
+
+fn enclave_key() -> SigningKey {
+    SigningKey::from_bytes(&[8; 32]).unwrap()
 }

@@ -89,8 +89,7 @@ fn a_task_ends_in_a_signed_contribution_and_an_archive_that_only_the_beneficiary
     assert_eq!(finished.contribution.contribution.worker.to_string(), rig::WORKER);
 
     let evidence = ran.evidence.unwrap();
-    let (quote, report_data) = rig::quote(&evidence);
-    assert_eq!((quote.measurement, quote.report_data), (rig::program(), report_data));
+    assert_eq!(evidence.quote, rig::quote(&evidence));
 
     let zip = decrypted(&rig);
     let found = files(&zip);
@@ -103,7 +102,7 @@ fn a_task_ends_in_a_signed_contribution_and_an_archive_that_only_the_beneficiary
 
     let mut archive = archive(&rig);
     let receipt = Receipt::verify(archive.receipt().unwrap()).unwrap();
-    assert_eq!(receipt.signer(), rig.challenge.address());
+    assert_eq!((receipt.signer(), receipt.enclave()), (rig.challenge.address(), Some(evidence.signer)));
     let statement = receipt.statement();
     assert_eq!((statement.task, statement.deal, statement.tee), (rig::task(), rig::deal(), Tee::Simulated));
     assert_eq!(statement.tree, Sha256(B256::from(tree_of_zip(Cursor::new(zip)).unwrap().0)));

@@ -13,10 +13,7 @@ use iexec_archive::PrivateKey;
 use iexec_protocol::{
     B256,
     cause::Cause,
-    evidence::{
-        Evidence, Nonce, report_data,
-        simulated::{PlatformCertificate, PlatformFile, SimulatedQuote},
-    },
+    evidence::{Evidence, Nonce, image_register, report_data},
     id::{DealId, Sha256, TaskId},
     image::Image,
     key::SigningKey,
@@ -25,6 +22,7 @@ use iexec_protocol::{
         frame_length, seal,
     },
 };
+use iexec_simulated_tee::{Platform, Td, measured, pki::Pki};
 use rand_core::{OsRng, UnwrapErr};
 use tempfile::TempDir;
 
@@ -89,10 +87,7 @@ impl Rig {
         fs::write(at("iexec/image/config.json"), &config).unwrap();
         fs::write(at("iexec/image/manifest.json"), &manifest).unwrap();
         let image = Image::parse(manifest.as_bytes(), &config).unwrap();
-        let (anchor, platform) = (SigningKey::from_bytes(&[1; 32]).unwrap(), SigningKey::from_bytes(&[2; 32]).unwrap());
-        let certificate = PlatformCertificate::issue(&anchor, platform.address()).unwrap();
-        let platform = serde_json::to_vec(&PlatformFile { key: "02".repeat(32), certificate }).unwrap();
-        fs::write(at("iexec/simulated-platform.json"), platform).unwrap();
+        fs::write(at("iexec/simulated-platform.json"), platform().to_json()).unwrap();
         fs::set_permissions(at("iexec/simulated-platform.json"), Permissions::from_mode(0o600)).unwrap();
         let (beneficiary, challenge) = (PrivateKey::generate(2048).unwrap(), SigningKey::from_bytes(&[3; 32]).unwrap());
         let session = session(&image, &beneficiary, &challenge);
@@ -162,14 +157,16 @@ impl Rig {
     }
 }
 
-/// The evidence's quote, with the report data that it must have.
-pub(crate) fn quote(evidence: &Evidence) -> (SimulatedQuote, [u8; 64]) {
-    let quote = serde_json::from_slice(&evidence.quote).unwrap();
-    (quote, report_data(&evidence.key.0, evidence.signer, task(), nonce(), evidence.image))
+fn platform() -> Platform {
+    Pki::from_secret(&[1; 32]).unwrap().platform().unwrap()
 }
 
-pub(crate) fn program() -> Sha256 {
-    Sha256::of(fs::read(PROGRAM).unwrap())
+/// The quote that the program's own file, the image and this evidence's keys make: signatures are deterministic.
+pub(crate) fn quote(evidence: &Evidence) -> Vec<u8> {
+    let data = report_data(&evidence.key.0, evidence.signer, task(), nonce(), evidence.image);
+    let mut td = Td::new(measured(&fs::read(PROGRAM).unwrap()), data);
+    td.rtmr[3] = image_register(evidence.image);
+    platform().quote(&td)
 }
 
 pub(crate) fn task() -> TaskId {
