@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::limit::Limited;
+use crate::{limit::Limited, serve::Failed};
 
 /// A refusal: a status and the cause in words, shown to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +16,14 @@ pub struct Problem {
     status: StatusCode,
     detail: String,
     retry_seconds: Option<u64>,
+    failed: Option<Failed>,
 }
 
 impl Problem {
     /// A refusal with this status; `detail` must hold no secret.
     #[allow(clippy::needless_pass_by_value)] // so that callers hand over an error or a literal as it is
     pub fn new(status: StatusCode, detail: impl ToString) -> Self {
-        Self { status, detail: detail.to_string(), retry_seconds: None }
+        Self { status, detail: detail.to_string(), retry_seconds: None, failed: None }
     }
 
     /// 400: the request is malformed.
@@ -67,6 +68,12 @@ impl Problem {
         Self { retry_seconds: Some(seconds), ..self }
     }
 
+    /// The same, counted as a failure of this dependency (`chain`, `database`).
+    #[must_use]
+    pub fn failed(self, dependency: &'static str) -> Self {
+        Self { failed: Some(Failed(dependency)), ..self }
+    }
+
     /// Seconds after which it is worth another try, if that is known.
     pub fn retry_seconds(&self) -> Option<u64> {
         self.retry_seconds
@@ -92,6 +99,9 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_seconds {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(failed) = self.failed {
+            response.extensions_mut().insert(failed);
+        }
         response
     }
 }
@@ -108,7 +118,7 @@ fn reply(status: StatusCode, content_type: &'static str, body: &serde_json::Valu
 #[cfg(feature = "store")]
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        Self::internal(anyhow::Error::new(error).context("the store failed"))
+        Self::internal(anyhow::Error::new(error).context("the store failed")).failed("database")
     }
 }
 

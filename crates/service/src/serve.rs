@@ -67,6 +67,10 @@ impl Default for Options {
     }
 }
 
+/// In the extensions of an answer: the dependency that failed, `chain` or `database`, to be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failed(pub &'static str);
+
 /// Serves `router` and `/version`, `/health`, `/health/live`, `/health/ready`, `/metrics` until `stop`; then open
 /// requests have [`Listen::grace`] to end.
 pub fn serve(

@@ -9,7 +9,7 @@ use std::sync::{
 use anyhow::{Context as _, anyhow};
 use axum::{Router, routing::get};
 use http::Method;
-use iexec_service::{CancellationToken, Check, Listen, Listener, Options, serve};
+use iexec_service::{CancellationToken, Check, Listen, Listener, Options, Problem, serve};
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -23,7 +23,8 @@ async fn start(listen: Listen, options: Options) -> Service {
     iexec_service::crypto::install();
     let listener = Listener::bind(listen).await.unwrap();
     let (origin, stop) = (listener.origin(), CancellationToken::new());
-    let router = Router::new().route("/things/{name}", get(|| async { "thing" }));
+    let failing = || async { Err::<(), _>(Problem::unavailable("no chain").retry_after(5).failed("chain")) };
+    let router = Router::new().route("/things/{name}", get(|| async { "thing" })).route("/failing", get(failing));
     tokio::spawn(serve(listener, router, options, stop.clone()));
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     Service { origin, client, _stop: stop.drop_guard() }
@@ -76,6 +77,15 @@ async fn readiness_names_each_dependency_and_shows_no_more_than_the_reason() {
         (answer.status().as_u16(), answer.json::<Value>().await.unwrap()["status"].clone()),
         (200, json!("ready"))
     );
+}
+
+#[tokio::test]
+async fn failures_of_a_dependency_are_counted_and_say_when_to_come_back() {
+    let service = start(any_port(), Options::default()).await;
+    let answer = service.get("/failing").await;
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "5"));
+    let metrics = service.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("dependency_failures_total{dependency=\"chain\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use axum::{
 };
 use ipnet::IpNet;
 
-use super::{Options, body_time, words};
+use super::{Failed, Options, body_time, words};
 use crate::{Listen, Metrics, Problem, caller, limit::RateLimit, metrics::Histogram};
 
 /// What every request is measured by.
@@ -86,6 +86,9 @@ pub(super) async fn observe(State(observer): State<Arc<Observer>>, mut request: 
     let (status, elapsed) = (answer.status(), begun.elapsed());
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     observer.times.observe(route, &method, status, elapsed);
+    if let Some(Failed(dependency)) = answer.extensions().get() {
+        observer.times.failed(dependency);
+    }
     tracing::debug!(%method, path = uri.path(), status = status.as_u16(), ?elapsed, "answered");
     answer
 }
@@ -112,6 +115,11 @@ impl Times {
         let make = || self.metrics.histogram("http_request_duration_seconds", help, &labels);
         self.route(route)[of_method][of_class].get_or_init(make).observe(elapsed);
         self.metrics.counter("http_requests_total", "Requests answered, by class of status.", &labels[2..]).increment();
+    }
+
+    fn failed(&self, dependency: &str) {
+        let help = "Requests that failed because a dependency did, by dependency.";
+        self.metrics.counter("dependency_failures_total", help, &[("dependency", dependency)]).increment();
     }
 
     fn route(&self, route: &str) -> Arc<Route> {

@@ -27,6 +27,7 @@ pub(super) async fn given(answer: Response, method: &Method, path: &str, refuse:
         head.headers.remove(described);
     }
     worded.headers_mut().extend(head.headers);
+    worded.extensions_mut().extend(head.extensions);
     worded
 }
 
