@@ -1,6 +1,7 @@
 //! Measures what docs/performance.md states, on release builds; prints one table. Medians, since machines are noisy.
 
 pub(crate) mod archive;
+pub(crate) mod sms;
 
 use std::{
     fs,
@@ -27,12 +28,13 @@ pub(crate) fn run() -> Result<()> {
             "cargo",
             &["build", "--quiet", "--release", "--package", "iexec-cli", "--package", "iexec-daemon"],
         )?;
+        command::run("cargo", &["build", "--quiet", "--release", "--package", "iexec-simulated-tee"])?;
         let this = std::env::current_exe()?.display().to_string();
         return command::run_with(&this, &["bench"], &[("IEXEC_PROGRAMS", "release")]);
     }
     println!("| figure | measured | aim |\n|---|---|---|");
     row("`iexec --version`, wall, median of 30", &millis(median(&mut version_times()?)), "< 10 ms");
-    row("run-time crates of `iexec-enclave`", &tidy::enclave::run_time_crates()?.len().to_string(), "< 160");
+    row("run-time crates of `iexec-enclave`", &tidy::enclave::run_time_crates("iexec-enclave", &[])?.len().to_string(), "< 160");
     let folder = tempfile::tempdir()?;
     let begun = Instant::now();
     let network = Network::start(&folder.path().join("network"), &[])?;

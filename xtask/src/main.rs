@@ -25,7 +25,8 @@ const USAGE: &str = "cargo xtask <command>
   tidy            only the checks of structure and documents
   bench           measure, and print docs/performance.md's table
   bench archive [--large]
-                  measure archives of 1 MiB to 1 GiB (--large: 10 GiB) against openssl, age and the SDK";
+                  measure archives of 1 MiB to 1 GiB (--large: 10 GiB) against openssl, age and the SDK
+  bench sms [...] measure the SMS under load (options of `iexec-load`)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +51,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["bench"] => bench::run(),
         ["bench", "archive"] => bench::archive::run(false),
         ["bench", "archive", "--large"] => bench::archive::run(true),
+        ["bench", "sms", flags @ ..] => bench::sms::run(flags),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

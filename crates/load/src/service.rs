@@ -1,0 +1,90 @@
+//! The SMS under load: a process of its own, and what the kernel says about it.
+
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::database::Database;
+
+const START_TIME: Duration = Duration::from_secs(30);
+/// Clock ticks in a second, on Linux everywhere.
+const TICKS: u64 = 100;
+
+/// A running SMS; killed when dropped.
+pub(crate) struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Service {
+    /// Starts it and waits until it answers. There is no chain: nothing that is measured without one asks it.
+    pub(crate) async fn start(iexecd: &Path, database: &Database) -> Result<Self> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let log = database.folder().join("sms.log");
+        let child = Command::new(iexecd)
+            .args(["sms", "--listen", &address.to_string(), "--chain-id", "31337", "--rpc", "http://127.0.0.1:1"])
+            .args(["--hub", "0x3eca1B216A7DF1C7689aEb259fFB83ADFB894E7f", "--data"])
+            .arg(database.folder().join("sms"))
+            .args(database.flags())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .with_context(|| format!("cannot start {}", iexecd.display()))?;
+        let mut service = Self { child, address };
+        let deadline = Instant::now() + START_TIME;
+        while TcpStream::connect(address).is_err() {
+            if let Some(status) = service.child.try_wait()? {
+                bail!("the SMS ended ({status}):\n{}", fs::read_to_string(&log)?);
+            }
+            ensure!(Instant::now() < deadline, "the SMS does not listen:\n{}", fs::read_to_string(&log)?);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(service)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Proportional set size in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss line")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    }
+
+    /// Processor time so far, of program and kernel.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name in parentheses may hold anything; utime and stime are the 12th and 13th words after it.
+        let (_, rest) = text.rsplit_once(')').context("no name")?;
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let ticks = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).context("no time");
+        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+    }
+
+    /// Tells it to stop, and insists that it ends well.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        let told = Command::new("kill").arg(self.child.id().to_string()).status()?;
+        ensure!(told.success(), "the SMS cannot be stopped");
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the SMS ended with {status}");
+        Ok(())
+    }
+}
