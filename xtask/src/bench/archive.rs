@@ -234,17 +234,19 @@ fn seal(folder: &Path, name: &str, recipient: &Recipient) -> Result<()> {
     let out = BufWriter::with_capacity(256 * 1024, File::create(folder.join(name))?);
     let mut sealing = Encryptor::to_recipients(std::slice::from_ref(recipient), &mut rand::rng(), out)?;
     sealing.add_file("noise", File::open(folder.join("noise"))?)?;
-    let signer = SigningKey::from_bytes(&[7; 32])?;
+    let [challenge, enclave] = [SigningKey::from_bytes(&[7; 32])?, SigningKey::from_bytes(&[8; 32])?];
     let mut refused = None;
-    let sealed = sealing
-        .finish(|sealed| statement(sealed).sign(&signer).map_err(|error| refused = Some(error)).unwrap_or_default());
+    let sealed = sealing.finish(|sealed| {
+        let receipt = statement(sealed, enclave.address()).sign(&challenge, &enclave);
+        receipt.map_err(|error| refused = Some(error)).unwrap_or_default()
+    });
     if let Some(error) = refused {
         return Err(error.into());
     }
     Ok(sealed?.flush()?)
 }
 
-fn statement(sealed: &Sealed) -> Statement {
+fn statement(sealed: &Sealed, signer: Address) -> Statement {
     let image = Sha256::of("image");
     let entry =
         |entry: &EntryDigest| Entry { name: entry.name.clone(), size: entry.size, sha256: Sha256(entry.sha256.into()) };
@@ -254,10 +256,18 @@ fn statement(sealed: &Sealed) -> Statement {
         worker: Address::ZERO,
         tee: Tee::Simulated,
         inputs: Inputs { image, command: Vec::new(), dataset: None, files: Vec::new() },
-        evidence: Evidence { tee: Tee::Simulated, key: B256::ZERO, image, quote: Vec::new() },
+        evidence: Evidence {
+            tee: Tee::Simulated,
+            key: B256::ZERO,
+            signer,
+            image,
+            quote: Vec::new(),
+            certificates: Vec::new(),
+        },
         nonce: Nonce(B256::ZERO),
         result_digest: B256::ZERO,
         tree: Sha256(sealed.tree.0.into()),
+        recipients: sealed.recipients.iter().map(|id| Sha256((*id).into())).collect(),
         entries: sealed.entries.iter().map(entry).collect(),
     }
 }
