@@ -53,7 +53,7 @@ fn host_in(version: &str) -> Option<&str> {
 }
 
 /// Cargo's variable for the flags of one target.
-fn flags_variable(triple: &str) -> String {
+pub(crate) fn flags_variable(triple: &str) -> String {
     format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace(['-', '.'], "_"))
 }
 

@@ -7,6 +7,7 @@ mod build;
 mod command;
 mod demo;
 mod enclave;
+mod fuzz;
 mod image;
 mod setup;
 mod test;
@@ -22,6 +23,9 @@ const USAGE: &str = "cargo xtask <command>
   demo [--keep]   start a local network and run the tutorial on it; --keep leaves the network up
   devnet [...]    start a local network and leave it up (options of `iexecd devnet`)
   test            everything that CI checks
+  fuzz [--seconds N] [--target T]... [--keep]
+                  run the fuzz targets from their corpora; --keep adds finds to the corpora that cover more;
+                  --target T --input FILE runs one input
   tidy            only the checks of structure and documents
   bench           measure, and print docs/performance.md's table
   bench archive [--large]
@@ -47,6 +51,7 @@ fn run(arguments: &[String]) -> Result<()> {
         ["demo", "--keep"] => demo::run(true),
         ["devnet", options @ ..] => demo::devnet(options),
         ["test"] => test::run(),
+        ["fuzz", options @ ..] => fuzz::run(&fuzz::Options::parse(options)?).map(drop),
         ["tidy"] => tidy::run(),
         ["bench"] => bench::run(),
         ["bench", "archive"] => bench::archive::run(false),

@@ -1,5 +1,8 @@
-//! Puts in place what the project runs on and does not contain: anvil and the published contracts below `devnet/`, and a
-//! container runtime. Pinned, verified, and quick when everything is there already.
+//! Puts in place what the project runs on and does not contain: anvil and the published contracts below `devnet/`, a
+//! container runtime, and what tests use. Pinned, verified, and quick when everything is there already.
+
+mod debian;
+mod python;
 
 use std::fs;
 use std::io::Read;
@@ -12,21 +15,11 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use sha2::{Digest, Sha512};
 
+use crate::command;
+
 /// The package is 6 MB; its files unpack to 40 MB.
 const MAX_PACKAGE: u64 = 64 << 20;
 const MAX_UNPACKED: u64 = 512 << 20;
-/// Programs of which one must be there, the package that brings it, and what is wrong without it.
-type Programs = (&'static [&'static str], &'static str, &'static str);
-const SYSTEM: [Programs; 2] = [
-    (&["runc", "crun"], "runc", "neither runc nor crun is installed, which workers run apps with"),
-    (&["unzip"], "unzip", "unzip is not installed, which the tutorial opens results with"),
-];
-/// What tests alone use.
-const FOR_TESTS: [Programs; 2] = [
-    (&["age"], "age", "age is not installed, which the tests open archives with"),
-    (&["openssl"], "openssl", "openssl is not installed, which the tests open archives with"),
-];
-
 /// Installs what is missing. A second call finds everything and takes milliseconds.
 pub(crate) fn run() -> Result<()> {
     let devnet = Path::new(env!("CARGO_MANIFEST_DIR")).join("../devnet");
@@ -34,7 +27,18 @@ pub(crate) fn run() -> Result<()> {
     fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
     node_modules(&devnet, &cache)?;
     contracts(&devnet, &cache)?;
-    system_programs()
+    debian::for_network()
+}
+
+/// Installs what tests use besides: in CI all of it; elsewhere what can be, and yields what is not there.
+pub(crate) fn for_tests() -> Result<Vec<String>> {
+    let mut absent = debian::for_tests()?;
+    match python::schemathesis() {
+        Ok(()) => {}
+        Err(error) if command::in_ci() => return Err(error),
+        Err(error) => absent.push(format!("not run: what needs schemathesis: {error:#}")),
+    }
+    Ok(absent)
 }
 
 /// `npm ci` of devnet/package-lock.json, whose integrity hashes npm checks. No package's scripts are run.
@@ -143,66 +147,6 @@ fn npm(dir: &Path, args: &[&str]) -> Result<()> {
         output.status,
         errors.join("\n")
     )
-}
-
-/// Installs what tests use besides. Elsewhere than in CI they do without, and say so.
-pub(crate) fn for_tests() -> Result<()> {
-    if std::env::var_os("CI").is_some() || is_root() {
-        return programs(&FOR_TESTS);
-    }
-    for (_, _, without) in missing(&FOR_TESTS) {
-        eprintln!("setup: {without}; those tests are not run");
-    }
-    Ok(())
-}
-
-/// What the network runs on. Only Linux runs workers.
-fn system_programs() -> Result<()> {
-    if cfg!(target_os = "linux") { programs(&SYSTEM) } else { Ok(()) }
-}
-
-/// From the distribution, where we may install it.
-fn programs(table: &[Programs]) -> Result<()> {
-    let missing = missing(table);
-    let (packages, uses): (Vec<&str>, Vec<&str>) = missing.map(|(_, package, used)| (*package, *used)).unzip();
-    if packages.is_empty() {
-        return Ok(());
-    }
-    let (list, uses) = (packages.join(" "), uses.join(", "));
-    ensure!(on_path("apt-get"), "{uses}; hint: install {list} with your system's package manager");
-    ensure!(is_root(), "{uses}; hint: sudo apt-get install --no-install-recommends {list}");
-    eprintln!("setup: installing {list}");
-    apt(&["update", "-q"])?;
-    apt(&[&["install", "-y", "-q", "--no-install-recommends"], packages.as_slice()].concat())
-}
-
-fn missing(table: &[Programs]) -> impl Iterator<Item = &Programs> {
-    table.iter().filter(|(programs, ..)| !programs.iter().any(|program| on_path(program)))
-}
-
-#[cfg(unix)]
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-#[cfg(not(unix))]
-fn is_root() -> bool {
-    false
-}
-
-fn apt(args: &[&str]) -> Result<()> {
-    let mut command = Command::new("apt-get");
-    command.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
-    let output = command.output().context("cannot run apt-get")?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "apt-get {} failed ({})\n{}", args.join(" "), output.status, words.trim_end());
-    Ok(())
-}
-
-fn on_path(program: &str) -> bool {
-    let system = ["/usr/sbin", "/sbin"].map(PathBuf::from);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(system).any(|dir| dir.join(program).is_file())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
