@@ -1,4 +1,4 @@
-//! A user'\''s own files: wallets and chain.json.
+//! A user's own files: wallets and chain.json.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! A frame from the other side of an enclave'\''s pipe.
+//! A frame from the other side of an enclave's pipe.
 
 #![no_main]
 
