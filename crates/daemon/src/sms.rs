@@ -3,7 +3,8 @@
 use anyhow::Result;
 use clap::Args;
 use iexec_protocol::{Address, id::Sha256};
-use iexec_service::{BoxFuture, CancellationToken};
+use iexec_service::{BoxFuture, CancellationToken, limit::Rate};
+use iexec_sms::OwnerLimits;
 
 use crate::common::{Common, address, http_url};
 
@@ -25,6 +26,12 @@ pub(crate) struct Flags {
     /// networks only
     #[arg(long, value_parser = address, value_name = "ROOT")]
     insecure_simulated_tee: Option<Address>,
+    /// Most secrets of one owner; each has at most 4096 bytes
+    #[arg(long, value_name = "NUMBER", default_value = "1000")]
+    owner_secrets: u64,
+    /// Most signed requests about secrets of one owner, and how many at once
+    #[arg(long, value_name = "RATE", default_value = "10/s:100")]
+    owner_rate: Rate,
 }
 
 /// Runs it.
@@ -35,6 +42,7 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
         data: flags.common.data,
         database: None,
         kek: iexec_sms::KekSource::DataFolder,
+        limits: OwnerLimits { secrets: flags.owner_secrets, rate: Some(flags.owner_rate) },
         chain_url: flags.common.rpc,
         chain_id: flags.common.chain_id,
         hub: flags.common.hub,

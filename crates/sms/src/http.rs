@@ -1,7 +1,12 @@
 //! The REST API: what arrives becomes types here, and what is refused becomes a status with words.
 
+mod document;
+pub(crate) mod limits;
+mod owner;
 mod secrets;
 mod tee;
+mod v2;
+mod value;
 
 use std::sync::Arc;
 
@@ -13,8 +18,14 @@ use iexec_chain::{Chain, ChainError};
 use iexec_protocol::{Address, id::parse_address, key::Signature};
 use iexec_service::Metrics;
 use tokio::sync::OnceCell;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
+use self::limits::Limits;
 use crate::{store::Store, tee::Trust};
+
+/// Seconds after which somebody may ask again what needs a chain or database that did not answer.
+const RETRY_AFTER: u64 = 5;
 
 /// What every request may use.
 pub(crate) struct Context {
@@ -23,8 +34,13 @@ pub(crate) struct Context {
     /// Set once the endpoint was seen to be the configured chain.
     pub(crate) checked: OnceCell<()>,
     pub(crate) trust: Trust,
-    /// Where evidence is to be sent.
+    /// Where evidence is to be sent, and the audience of signed requests.
     pub(crate) origin: String,
+    pub(crate) chain_id: u64,
+    pub(crate) limits: Limits,
+    /// Most secrets of one owner.
+    pub(crate) max_secrets: u64,
+    pub(crate) document: OpenApi,
     pub(crate) metrics: Metrics,
 }
 
@@ -40,7 +56,24 @@ impl Context {
 
 /// All routes.
 pub(crate) fn router(context: Shared) -> Router {
-    secrets::routes().merge(tee::routes()).with_state(context)
+    let (router, _) = documented().split_for_parts();
+    router.with_state(context)
+}
+
+/// What the routes are, as OpenAPI 3.1.
+pub(crate) fn document() -> OpenApi {
+    let mut document = documented().into_openapi();
+    document::complete(&mut document);
+    document
+}
+
+/// A route comes with its description, or not at all.
+fn documented() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(document::frame())
+        .merge(secrets::routes())
+        .merge(v2::routes())
+        .merge(tee::routes())
+        .merge(document::routes())
 }
 
 /// The signature in the header `Authorization`.

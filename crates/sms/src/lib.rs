@@ -23,8 +23,15 @@ use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee, id::Sha256};
 use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
 
-pub use crate::store::{DatabaseUrl, KekSource, Location};
-use crate::{http::Context, store::Store, tee::Trust};
+pub use crate::{
+    http::limits::OwnerLimits,
+    store::{DatabaseUrl, KekSource, Location},
+};
+use crate::{
+    http::{Context, limits::Limits},
+    store::Store,
+    tee::Trust,
+};
 
 /// Chain ids that no public network has: ganache, anvil and hardhat, and this project's own local network.
 pub const LOCAL_CHAINS: [u64; 3] = [1337, 31337, iexec_chain::devnet::CHAIN_ID];
@@ -48,6 +55,8 @@ pub struct Config {
     pub database: Option<DatabaseUrl>,
     /// What the data keys are wrapped under.
     pub kek: KekSource,
+    /// How much one owner may keep and ask.
+    pub limits: OwnerLimits,
     /// JSON-RPC endpoint.
     pub chain_url: String,
     /// EIP-155 chain id.
@@ -67,6 +76,11 @@ pub struct Sms {
     context: Arc<Context>,
 }
 
+/// The OpenAPI 3.1 document of its routes, as JSON in lines.
+pub fn openapi() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&http::document()).map(|json| json + "\n")
+}
+
 /// Runs an SMS until `stop`.
 pub fn run(config: Config, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
     Box::pin(async move { Sms::start(config).await?.serve(stop).await })
@@ -79,12 +93,23 @@ impl Sms {
             let trust = trust(&config)?;
             let chain = Chain::new(&config.chain_url, config.chain_id, config.hub)?;
             let listener = Listener::bind(config.listen.clone()).await?;
-            let store = Store::open(&location(&config)).await?;
+            let store = Store::open(&location(&config)).await?.with_quota(config.limits.secrets);
             let metrics = Metrics::default();
             show_trust(&trust, &metrics);
-            let origin = config.public_url.unwrap_or_else(|| listener.origin());
+            let origin = config.public_url.unwrap_or_else(|| listener.origin()).trim_end_matches('/').to_owned();
             let checked = tokio::sync::OnceCell::new();
-            let context = Context { store, chain, checked, trust, origin, metrics };
+            let context = Context {
+                store,
+                chain,
+                checked,
+                trust,
+                origin,
+                chain_id: config.chain_id,
+                limits: Limits::new(config.limits),
+                max_secrets: config.limits.secrets,
+                document: http::document(),
+                metrics,
+            };
             check_chain(&context).await?;
             Ok(Self { listener, context: Arc::new(context) })
         })

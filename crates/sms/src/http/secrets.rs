@@ -1,38 +1,41 @@
-//! `/secrets`, `/apps` and `/requesters`: is a secret there, keep it, replace it (spec SMS-10 to SMS-17). Nothing reads one back.
+//! iExec's API for secrets: `/secrets`, `/apps` and `/requesters`. Is a secret there, keep it, replace it (spec SMS-10 to
+//! SMS-17). Nothing reads one back.
 
 mod refusal;
 
 use axum::{
-    Router,
-    body::Bytes,
-    extract::{
-        DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
-    },
+    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode},
-    routing::head,
 };
-use iexec_protocol::{Address, call::sms::SecretId, key::Signature, secret::MAX_SECRET, session::SecretText};
+use iexec_protocol::{
+    call::sms::SecretId,
+    secret::{MAX_SECRET, SecretKind},
+};
 use serde::Deserialize;
-use zeroize::Zeroizing;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use refusal::Refusal;
+pub(super) use refusal::Said;
 
-use super::{Context, Shared, address, signature};
+use super::{
+    Context, Shared, address,
+    document::schema::{AddressText, RequesterKey, SecretValue, Web2Name},
+    owner::speaker,
+    signature,
+    value::{Body, value},
+};
 use crate::{
     secret,
     store::{Created, Updated},
 };
 
-type Body = Result<Bytes, BytesRejection>;
-
 /// The routes. A body is read up to the size of a secret and no further.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/secrets/web2", head(web2_exists).post(web2_create).put(web2_update))
-        .route("/secrets/web3", head(web3_exists).post(web3_create))
-        .route("/apps/{app}/secrets", head(app_exists).post(app_create))
-        .route("/requesters/{requester}/secrets/{key}", head(requester_exists).post(requester_create))
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(web2_exists, web2_create, web2_update))
+        .routes(routes!(web3_exists, web3_create))
+        .routes(routes!(app_exists, app_create))
+        .routes(routes!(requester_exists, requester_create))
         .layer(DefaultBodyLimit::max(MAX_SECRET))
 }
 
@@ -51,14 +54,16 @@ struct Web3 {
     secret_address: Option<String>,
 }
 
-fn web2(query: Result<Query<Web2>, QueryRejection>) -> Result<SecretId, Refusal> {
+type Asked<T> = Result<Query<T>, QueryRejection>;
+
+fn web2(query: Asked<Web2>) -> Result<SecretId, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let owner = address("ownerAddress", query.owner_address.as_deref()).map_err(Refusal::Malformed)?;
     let name = query.secret_name.ok_or_else(|| Refusal::Malformed("parameter secretName is missing".into()))?;
-    checked(SecretId::Web2 { owner, name })
+    Ok(SecretId::new(SecretKind::Web2, owner, &name)?)
 }
 
-fn web3(query: Result<Query<Web3>, QueryRejection>) -> Result<SecretId, Refusal> {
+fn web3(query: Asked<Web3>) -> Result<SecretId, Refusal> {
     let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let asset = address("secretAddress", query.secret_address.as_deref()).map_err(Refusal::Malformed)?;
     Ok(SecretId::Web3 { asset })
@@ -68,70 +73,129 @@ fn app(app: &str) -> Result<SecretId, Refusal> {
     Ok(SecretId::App { app: address("appAddress", Some(app)).map_err(Refusal::Malformed)? })
 }
 
-fn requester(requester: &str, key: String) -> Result<SecretId, Refusal> {
+fn requester(requester: &str, key: &str) -> Result<SecretId, Refusal> {
     let requester = address("requesterAddress", Some(requester)).map_err(Refusal::Malformed)?;
-    checked(SecretId::Requester { requester, key })
+    Ok(SecretId::new(SecretKind::Requester, requester, key)?)
 }
 
-fn checked(id: SecretId) -> Result<SecretId, Refusal> {
-    secret::check_id(&id)?;
-    Ok(id)
-}
-
-async fn web2_exists(State(sms): State<Shared>, query: Result<Query<Web2>, QueryRejection>) -> Reply {
+/// Does the SMS have this secret of a wallet?
+#[utoipa::path(
+    head, path = "/secrets/web2", tag = "secrets",
+    params(
+        ("ownerAddress" = AddressText, Query, description = "The wallet"),
+        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
+    ),
+    responses((status = 204, description = "Yes"), V1Asked),
+)]
+async fn web2_exists(State(sms): State<Shared>, query: Asked<Web2>) -> Reply {
     exists(&sms, &web2(query)?).await
 }
 
-async fn web2_create(
-    State(sms): State<Shared>,
-    query: Result<Query<Web2>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Reply {
+/// Keep a secret of a wallet that is not there yet.
+#[utoipa::path(
+    post, path = "/secrets/web2", tag = "secrets",
+    params(
+        ("ownerAddress" = AddressText, Query, description = "The wallet, which signs"),
+        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
+    ),
+    request_body(content = SecretValue, content_type = "text/plain"),
+    responses((status = 204, description = "Kept"), V1Set),
+    security(("v1" = [])),
+)]
+async fn web2_create(State(sms): State<Shared>, query: Asked<Web2>, headers: HeaderMap, body: Body) -> Reply {
     set(&sms, &web2(query)?, &headers, body, false).await
 }
 
-async fn web2_update(
-    State(sms): State<Shared>,
-    query: Result<Query<Web2>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Reply {
+/// Replace a secret of a wallet by a value that it never had.
+#[utoipa::path(
+    put, path = "/secrets/web2", tag = "secrets",
+    params(
+        ("ownerAddress" = AddressText, Query, description = "The wallet, which signs"),
+        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
+    ),
+    request_body(content = SecretValue, content_type = "text/plain"),
+    responses((status = 204, description = "Kept, or the value was this one already"), V1Set),
+    security(("v1" = [])),
+)]
+async fn web2_update(State(sms): State<Shared>, query: Asked<Web2>, headers: HeaderMap, body: Body) -> Reply {
     set(&sms, &web2(query)?, &headers, body, true).await
 }
 
-async fn web3_exists(State(sms): State<Shared>, query: Result<Query<Web3>, QueryRejection>) -> Reply {
+/// Does the SMS have the key of this dataset?
+#[utoipa::path(
+    head, path = "/secrets/web3", tag = "secrets",
+    params(("secretAddress" = AddressText, Query, description = "The dataset")),
+    responses((status = 204, description = "Yes"), V1Asked),
+)]
+async fn web3_exists(State(sms): State<Shared>, query: Asked<Web3>) -> Reply {
     exists(&sms, &web3(query)?).await
 }
 
-async fn web3_create(
-    State(sms): State<Shared>,
-    query: Result<Query<Web3>, QueryRejection>,
-    headers: HeaderMap,
-    body: Body,
-) -> Reply {
+/// Keep a dataset's key that is not there yet.
+#[utoipa::path(
+    post, path = "/secrets/web3", tag = "secrets",
+    params(("secretAddress" = AddressText, Query, description = "The dataset, whose owner on chain signs")),
+    request_body(content = SecretValue, content_type = "text/plain"),
+    responses((status = 204, description = "Kept"), V1Set),
+    security(("v1" = [])),
+)]
+async fn web3_create(State(sms): State<Shared>, query: Asked<Web3>, headers: HeaderMap, body: Body) -> Reply {
     set(&sms, &web3(query)?, &headers, body, false).await
 }
 
+/// Does the SMS have the developer's secret of this app?
+#[utoipa::path(
+    head, path = "/apps/{app}/secrets", tag = "secrets",
+    params(("app" = AddressText, Path, description = "The app")),
+    responses((status = 204, description = "Yes"), V1Asked),
+)]
 async fn app_exists(State(sms): State<Shared>, Path(address): Path<String>) -> Reply {
     exists(&sms, &app(&address)?).await
 }
 
+/// Keep an app developer's secret that is not there yet.
+#[utoipa::path(
+    post, path = "/apps/{app}/secrets", tag = "secrets",
+    params(("app" = AddressText, Path, description = "The app, whose owner on chain signs")),
+    request_body(content = SecretValue, content_type = "text/plain"),
+    responses((status = 204, description = "Kept"), V1Set),
+    security(("v1" = [])),
+)]
 async fn app_create(State(sms): State<Shared>, Path(address): Path<String>, headers: HeaderMap, body: Body) -> Reply {
     set(&sms, &app(&address)?, &headers, body, false).await
 }
 
+/// Does the SMS have this secret of a requester?
+#[utoipa::path(
+    head, path = "/requesters/{requester}/secrets/{key}", tag = "secrets",
+    params(
+        ("requester" = AddressText, Path, description = "The requester's wallet"),
+        ("key" = RequesterKey, Path, description = "The secret's name"),
+    ),
+    responses((status = 204, description = "Yes"), V1Asked),
+)]
 async fn requester_exists(State(sms): State<Shared>, Path((address, key)): Path<(String, String)>) -> Reply {
-    exists(&sms, &requester(&address, key)?).await
+    exists(&sms, &requester(&address, &key)?).await
 }
 
+/// Keep a requester's secret that is not there yet.
+#[utoipa::path(
+    post, path = "/requesters/{requester}/secrets/{key}", tag = "secrets",
+    params(
+        ("requester" = AddressText, Path, description = "The requester's wallet, which signs"),
+        ("key" = RequesterKey, Path, description = "The secret's name"),
+    ),
+    request_body(content = SecretValue, content_type = "text/plain"),
+    responses((status = 204, description = "Kept"), V1Set),
+    security(("v1" = [])),
+)]
 async fn requester_create(
     State(sms): State<Shared>,
     Path((address, key)): Path<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    set(&sms, &requester(&address, key)?, &headers, body, false).await
+    set(&sms, &requester(&address, &key)?, &headers, body, false).await
 }
 
 type Reply = Result<StatusCode, Refusal>;
@@ -157,48 +221,63 @@ async fn set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, upda
 async fn try_set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Result<(), Refusal> {
     let value = value(body)?;
     let signature = signature(headers).map_err(Refusal::Unsigned)?;
-    let owner = owner(sms, id, &signature, &value).await?;
+    // A signature of nobody asks the chain nothing.
+    let signer = signature.signer_of_personal(id.challenge(value.expose()));
+    let signer = signer.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
+    sms.limits.admit(id.kind(), id.owner(), signer)?;
+    let owner = speaker(sms, id.kind(), id.owner()).await?;
     let approved = secret::approve(id, &value, &signature, owner)?;
     if update {
         return match sms.store.update_secret(approved).await? {
             Updated::Kept => Ok(()),
             Updated::Absent => Err(Refusal::NotFound),
             Updated::Returned => Err(Refusal::Returned),
+            Updated::OtherKind => Err(Refusal::OtherKind),
         };
     }
     match sms.store.create_secret(approved).await? {
         Created::Kept => Ok(()),
         Created::Exists => Err(Refusal::Exists),
         Created::Returned => Err(Refusal::Returned),
+        Created::OtherKind => Err(Refusal::OtherKind),
         Created::Full => Err(Refusal::Full),
     }
 }
 
-fn value(body: Body) -> Result<SecretText, Refusal> {
-    let bytes = body.map_err(|error| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Refusal::TooLarge,
-        _ => Refusal::Malformed(error.body_text()),
-    })?;
-    let bytes = Zeroizing::new(bytes.to_vec());
-    let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::Malformed("the body must be UTF-8 text".into()))?;
-    let value = SecretText::new(text);
-    secret::check_size(&value)?;
-    Ok(value)
+/// Whether it is there, or why that is not told.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description of answers")]
+enum V1Asked {
+    #[response(status = 400, description = "A parameter is malformed; `detail` names it")]
+    Malformed(#[to_schema] Said),
+    #[response(status = 404, description = "No")]
+    Absent(#[to_schema] Said),
+    #[response(status = 500, description = "The service failed")]
+    Internal(#[to_schema] Said),
+    #[response(status = 503, description = "The database does not answer")]
+    Unavailable(#[to_schema] Said),
 }
 
-/// Who must have signed: the wallet itself, or the owner on chain of a registered dataset or app.
-async fn owner(sms: &Context, id: &SecretId, signature: &Signature, value: &SecretText) -> Result<Address, Refusal> {
-    if let Some(wallet) = secret::wallet_owner(id) {
-        return Ok(wallet);
-    }
-    // A signature of nobody asks the chain nothing.
-    let signer = signature.signer_of_personal(id.challenge(value.expose()));
-    signer.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
-    let chain = sms.chain().await?;
-    match id {
-        SecretId::App { app } => chain.view_app(*app).await?.map(|app| app.owner).ok_or(Refusal::NoAsset("app")),
-        other => {
-            chain.view_dataset(other.owner()).await?.map(|dataset| dataset.owner).ok_or(Refusal::NoAsset("dataset"))
-        }
-    }
+/// Why nothing was kept.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description of answers")]
+enum V1Set {
+    #[response(status = 400, description = "A parameter or the body is malformed; a requester's secret is too large")]
+    Malformed(#[to_schema] Said),
+    #[response(status = 401, description = "The signature is missing, malformed, or not the owner's over this value")]
+    Unsigned(#[to_schema] Said),
+    #[response(status = 403, description = "The owner has as many secrets as one owner may have")]
+    Full(#[to_schema] Said),
+    #[response(status = 404, description = "No such app or dataset on chain; PUT: no such secret")]
+    Absent(#[to_schema] Said),
+    #[response(status = 409, description = "A secret is there; PUT: it had this value before")]
+    Exists(#[to_schema] Said),
+    #[response(status = 413, description = "The secret has more than 4096 bytes")]
+    TooLarge(#[to_schema] Said),
+    #[response(status = 429, description = "Too many requests of this owner or client")]
+    Limited(#[to_schema] Said),
+    #[response(status = 500, description = "The service failed")]
+    Internal(#[to_schema] Said),
+    #[response(status = 503, description = "The chain or the database does not answer")]
+    Unavailable(#[to_schema] Said),
 }

@@ -1,25 +1,28 @@
 //! `/tee`: challenges, sessions, evidence, and which TEE this SMS believes in (spec SMS-30 to SMS-50).
 
 use axum::{
-    Router,
     body::Bytes,
     extract::{DefaultBodyLimit, Path, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use iexec_protocol::{
     authorization::WorkerpoolAuthorization,
     call::sms::{Data, SessionOffer},
     evidence::{Evidence, MAX_QUOTE, Tee},
     id::TaskId,
-    session::SealedSession,
+    session::{SealedSession, VERSION, paths::ENCLAVE},
 };
 use iexec_service::{Json, clock};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Context, Shared, signature};
+use super::{
+    Context, RETRY_AFTER, Shared,
+    document::schema::{self, HashText},
+    signature,
+};
 use crate::tee::{self, Refusal};
 
 /// Largest authorization read, in bytes.
@@ -30,24 +33,143 @@ const MAX_EVIDENCE: usize = MAX_QUOTE / 3 * 4 + 4 * 1024;
 type Body = Result<Bytes, BytesRejection>;
 
 /// The routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/tee/framework", get(framework))
-        .route("/tee/challenges/{task}", post(challenge))
-        .route("/tee/sessions", post(offer).layer(DefaultBodyLimit::max(MAX_AUTHORIZATION)))
-        .route("/tee/sessions/{id}/evidence", post(release).layer(DefaultBodyLimit::max(MAX_EVIDENCE)))
+pub(super) fn routes() -> OpenApiRouter<Shared> {
+    let limited = |routes, bytes| OpenApiRouter::new().routes(routes).layer(DefaultBodyLimit::max(bytes));
+    OpenApiRouter::new()
+        .routes(routes!(framework))
+        .routes(routes!(properties_of_framework))
+        .routes(routes!(properties))
+        .routes(routes!(challenge))
+        .merge(limited(routes!(offer), MAX_AUTHORIZATION))
+        .merge(limited(routes!(release), MAX_EVIDENCE))
 }
 
-/// The TEE that evidence is accepted of, upper case as iExec's; a simulation says so. 404 as long as there is none.
-async fn framework(State(sms): State<Shared>) -> Response {
-    if let Some(tee) = sms.trust.tees.first() {
-        return Json(tee.name().to_uppercase()).into_response();
+/// The TEE that evidence is accepted of, in upper case; a simulation says so.
+#[utoipa::path(
+    get, path = "/tee/framework", tag = "tee",
+    responses((status = 200, description = "Its name", body = String, content_type = "application/json"), NoTee),
+)]
+async fn framework(State(sms): State<Shared>) -> Result<Json<String>, NoTee> {
+    accepted(&sms).map(Json)
+}
+
+fn accepted(sms: &Context) -> Result<String, NoTee> {
+    let none =
+        || NoTee::of("SECURE_SESSION_NO_TEE_FRAMEWORK", "this SMS accepts evidence of no TEE: it was told of none");
+    sms.trust.tees.first().map(|tee| tee.name().to_uppercase()).ok_or_else(none)
+}
+
+/// What iExec's workers ask of the programs before and after the app: here one enclave program has all three stages.
+#[derive(serde::Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct TeeProperties {
+    /// The TEE, in upper case.
+    tee_framework: String,
+    /// Version of the enclave program's sessions.
+    tee_framework_version: &'static str,
+    /// The stage before the app.
+    pre_compute_properties: StageProperties,
+    /// The stage after it.
+    post_compute_properties: StageProperties,
+}
+
+/// A stage of the enclave program.
+#[derive(Clone, serde::Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct StageProperties {
+    /// No image: the worker mounts the program into the app's image.
+    image: &'static str,
+    /// Left to the policy: several programs may be allowed.
+    fingerprint: &'static str,
+    /// The program's path.
+    entrypoint: &'static str,
+    /// No limit of its own.
+    heap_size_in_bytes: u64,
+}
+
+/// What iExec's workers ask of the stages around the app, in its older form.
+#[utoipa::path(
+    get, path = "/tee/properties/{framework}", tag = "tee",
+    params(("framework" = String, Path, description = "The TEE, as `/tee/framework` tells it, in any case")),
+    responses((status = 200, description = "The stages", body = TeeProperties), Properties),
+)]
+async fn properties_of_framework(
+    State(sms): State<Shared>,
+    Path(framework): Path<String>,
+) -> Result<Json<TeeProperties>, NoTee> {
+    stages(&sms, &framework, VERSION)
+}
+
+/// What iExec's workers ask of the stages around the app.
+#[utoipa::path(
+    get, path = "/tee/properties/{framework}/{version}", tag = "tee",
+    params(
+        ("framework" = String, Path, description = "The TEE, as `/tee/framework` tells it, in any case"),
+        ("version" = String, Path, description = "Version of sessions, as an answer without it tells it"),
+    ),
+    responses((status = 200, description = "The stages", body = TeeProperties), Properties),
+)]
+async fn properties(
+    State(sms): State<Shared>,
+    Path((framework, version)): Path<(String, String)>,
+) -> Result<Json<TeeProperties>, NoTee> {
+    stages(&sms, &framework, &version)
+}
+
+fn stages(sms: &Context, framework: &str, version: &str) -> Result<Json<TeeProperties>, NoTee> {
+    let tee_framework = accepted(sms)?;
+    if !tee_framework.eq_ignore_ascii_case(framework) {
+        let detail = format!("this SMS accepts {tee_framework}");
+        return Err(NoTee { status: StatusCode::CONFLICT, ..NoTee::of("SECURE_SESSION_NO_TEE_FRAMEWORK", detail) });
     }
-    let detail = "this SMS accepts evidence of no TEE: it was started without --insecure-simulated-tee";
-    let body = json!({ "error": "SECURE_SESSION_NO_TEE_FRAMEWORK", "detail": detail });
-    (StatusCode::NOT_FOUND, Json(body)).into_response()
+    if version != VERSION {
+        return Err(NoTee::of("NO_SESSION_REQUEST", format!("this SMS makes sessions of version {VERSION}")));
+    }
+    let stage = StageProperties { image: "", fingerprint: "", entrypoint: ENCLAVE, heap_size_in_bytes: 0 };
+    Ok(Json(TeeProperties {
+        tee_framework,
+        tee_framework_version: VERSION,
+        pre_compute_properties: stage.clone(),
+        post_compute_properties: stage,
+    }))
 }
 
+/// Another TEE than is asked for, or none.
+#[derive(Debug)]
+struct NoTee {
+    status: StatusCode,
+    error: &'static str,
+    detail: String,
+}
+
+impl NoTee {
+    fn of(error: &'static str, detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, error, detail: detail.into() }
+    }
+}
+
+impl IntoResponse for NoTee {
+    fn into_response(self) -> Response {
+        (self.status, Json(TeeRefusal { error: self.error, detail: self.detail })).into_response()
+    }
+}
+
+/// A refusal's body.
+#[derive(serde::Serialize, ToSchema)]
+struct TeeRefusal {
+    /// iExec's `TeeSessionGenerationError`.
+    error: &'static str,
+    /// The cause that a worker reports, and a sentence.
+    detail: String,
+}
+
+/// Makes the task's challenge, or tells it again.
+#[utoipa::path(
+    post, path = "/tee/challenges/{task}", tag = "tee",
+    params(("task" = HashText, Path, description = "The task's id; the deal's workerpool owner signs `keccak256(task)`")),
+    responses((status = 200, description = "The challenge's address", body = String, content_type = "text/plain"), Refused),
+    security(("v1" = [])),
+)]
 async fn challenge(State(sms): State<Shared>, Path(task): Path<String>, headers: HeaderMap) -> Result<String, Refusal> {
     let outcome = try_challenge(&sms, &task, &headers).await;
     count(&sms, "sms_challenges_total", "Requests for a challenge, by outcome.", &[], &outcome);
@@ -63,6 +185,13 @@ async fn try_challenge(sms: &Context, task: &str, headers: &HeaderMap) -> Result
     Ok(address.to_string())
 }
 
+/// Begins a session: answers with the nonce that the enclave's evidence must hold.
+#[utoipa::path(
+    post, path = "/tee/sessions", tag = "tee",
+    request_body(content = schema::Authorization, content_type = "application/json"),
+    responses((status = 200, description = "The offer", body = schema::Offered), Refused),
+    security(("v1" = [])),
+)]
 async fn offer(State(sms): State<Shared>, headers: HeaderMap, body: Body) -> Result<Json<Data<SessionOffer>>, Refusal> {
     let outcome = try_offer(&sms, &headers, body).await;
     count(&sms, "sms_sessions_offered_total", "Requests for a session, by outcome.", &[], &outcome);
@@ -79,6 +208,13 @@ async fn try_offer(sms: &Context, headers: &HeaderMap, body: Body) -> Result<Ses
     Ok(offer)
 }
 
+/// Shows evidence for a session, once; answers with the session sealed to the evidence's key.
+#[utoipa::path(
+    post, path = "/tee/sessions/{id}/evidence", tag = "tee",
+    params(("id" = String, Path, description = "The session's id")),
+    request_body(content = schema::Evidence, content_type = "application/json"),
+    responses((status = 200, description = "The sealed session", body = schema::Sealed), Refused),
+)]
 async fn release(
     State(sms): State<Shared>,
     Path(id): Path<String>,
@@ -140,7 +276,57 @@ fn count<T>(
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = json!({ "error": self.name(), "detail": format!("{}: {self}", self.cause()) }).to_string();
-        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let said = TeeRefusal { error: self.name(), detail: format!("{}: {self}", self.cause()) };
+        let mut response = (status, axum::Json(said)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        }
+        response
+    }
+}
+
+/// Why there is no TEE of this name.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description of answers")]
+enum Properties {
+    #[response(status = 404, description = "No TEE is accepted, or not this version")]
+    Absent(#[to_schema] TeeRefusal),
+    #[response(status = 409, description = "Another TEE is accepted")]
+    Other(#[to_schema] TeeRefusal),
+}
+
+/// Why there is no challenge or session.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "a description of answers")]
+enum Refused {
+    #[response(status = 400, description = "Malformed")]
+    Malformed(#[to_schema] TeeRefusal),
+    #[response(status = 401, description = "A signature is missing, malformed, or of somebody else")]
+    Unsigned(#[to_schema] TeeRefusal),
+    #[response(status = 403, description = "The evidence is refused, or the challenge is not this SMS's")]
+    Forbidden(#[to_schema] TeeRefusal),
+    #[response(status = 404, description = "No such session")]
+    Absent(#[to_schema] TeeRefusal),
+    #[response(status = 409, description = "The task is not ACTIVE, or the session was released before")]
+    State(#[to_schema] TeeRefusal),
+    #[response(status = 410, description = "The session expired")]
+    Expired(#[to_schema] TeeRefusal),
+    #[response(status = 413, description = "Too large")]
+    TooLarge(#[to_schema] TeeRefusal),
+    #[response(status = 422, description = "The deal cannot be served: tag, parameters, a missing key")]
+    Unserved(#[to_schema] TeeRefusal),
+    #[response(status = 429, description = "Too many requests of this client")]
+    Limited(#[to_schema] TeeRefusal),
+    #[response(status = 500, description = "The service failed")]
+    Internal(#[to_schema] TeeRefusal),
+    #[response(status = 503, description = "The chain or the database does not answer")]
+    Unavailable(#[to_schema] TeeRefusal),
+}
+
+impl utoipa::IntoResponses for NoTee {
+    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::response::Response>> {
+        let mut all = <Properties as utoipa::IntoResponses>::responses();
+        all.retain(|status, _| status == "404");
+        all
     }
 }

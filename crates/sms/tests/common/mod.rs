@@ -92,6 +92,7 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         data: folder.path().join("sms"),
         database: None,
         kek: iexec_sms::KekSource::DataFolder,
+        limits: iexec_sms::OwnerLimits::default(),
         chain_url: chain_url.to_owned(),
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,

@@ -1,24 +1,38 @@
-//! Refusals of secret requests: iExec's statuses and words where it has some, and the cause.
+//! Refusals of secret requests in iExec's API: its statuses and words where it has some, and the cause.
 
 use axum::{
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use iexec_chain::ChainError;
 use iexec_protocol::{
     call::sms::SecretId,
     secret::{MAX_SECRET, SecretError},
 };
-use serde_json::json;
+use iexec_service::limit::Limited;
+use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
+use super::super::{RETRY_AFTER, owner::OwnerError, value::ValueError};
 use crate::{secret::Refused, store::StoreError};
+
+/// A refusal's body.
+#[derive(Serialize, ToSchema)]
+#[schema(as = V1Refusal)]
+pub(in crate::http) struct Said {
+    /// iExec's words, one text in a list.
+    error: [&'static str; 1],
+    /// The cause in words.
+    detail: String,
+}
 
 /// Why a secret request is refused.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
     Malformed(String),
+    #[error("{0}")]
+    Key(SecretError),
     #[error("header Authorization: {0}")]
     Unsigned(String),
     #[error(transparent)]
@@ -36,14 +50,18 @@ pub(super) enum Refusal {
         "the secret had this value before; an update must bring a new one, since an old signature could be replayed"
     )]
     Returned,
-    #[error("the owner has as many secrets as one owner may have")]
+    #[error(
+        "this signature kept the value as a secret of another kind, whose signatures have the same form; the second API tells them apart"
+    )]
+    OtherKind,
+    #[error("the owner has as many secrets as one owner may have; delete some first")]
     Full,
+    #[error(transparent)]
+    Limited(#[from] Limited),
     #[error("the database does not answer; nothing is known to be kept")]
     Unavailable,
-    #[error("the address is no {0} that is registered on this chain")]
-    NoAsset(&'static str),
-    #[error("the chain does not answer: {0}")]
-    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     #[error("the service failed; its log says why")]
     Store(#[source] StoreError),
 }
@@ -58,24 +76,46 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<ValueError> for Refusal {
+    fn from(error: ValueError) -> Self {
+        match error {
+            ValueError::TooLarge => Self::TooLarge,
+            ValueError::Malformed(words) => Self::Malformed(words),
+        }
+    }
+}
+
+impl From<SecretError> for Refusal {
+    fn from(error: SecretError) -> Self {
+        match error {
+            SecretError::Key => Self::Key(error),
+            SecretError::Name { bytes } => {
+                Self::Malformed(format!("parameter secretName must have 1 to 255 bytes, it has {bytes}"))
+            }
+            other => Self::Malformed(other.to_string()),
+        }
+    }
+}
+
 impl Refusal {
     /// The same, of this secret.
     pub(super) fn of(self, id: &SecretId) -> Self {
-        let large = matches!(self, Self::TooLarge | Self::Refused(Refused::Bounds(SecretError::TooLarge { .. })));
-        if large && matches!(id, SecretId::Requester { .. }) { Self::RequesterTooLarge } else { self }
+        match (self, id) {
+            (Self::TooLarge, SecretId::Requester { .. }) => Self::RequesterTooLarge,
+            (refusal, _) => refusal,
+        }
     }
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unsigned(_) | Self::Refused(Refused::Signer { .. }) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge | Self::Refused(Refused::Bounds(SecretError::TooLarge { .. })) => {
-                StatusCode::PAYLOAD_TOO_LARGE
-            }
-            Self::Malformed(_) | Self::RequesterTooLarge | Self::Refused(_) => StatusCode::BAD_REQUEST,
-            Self::NotFound | Self::NoAsset(_) => StatusCode::NOT_FOUND,
-            Self::Exists | Self::Returned => StatusCode::CONFLICT,
+            Self::Unsigned(_) | Self::Refused(_) => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Malformed(_) | Self::Key(_) | Self::RequesterTooLarge => StatusCode::BAD_REQUEST,
+            Self::NotFound | Self::Owner(OwnerError::NoAsset(_)) => StatusCode::NOT_FOUND,
+            Self::Exists | Self::Returned | Self::OtherKind => StatusCode::CONFLICT,
             Self::Full => StatusCode::FORBIDDEN,
-            Self::Chain(_) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Owner(OwnerError::Chain(_)) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -83,33 +123,43 @@ impl Refusal {
     /// iExec's words where it has some.
     pub(super) fn title(&self) -> &'static str {
         match self {
-            Self::Unsigned(_) | Self::Refused(Refused::Signer { .. }) => "Invalid authorization",
-            Self::TooLarge | Self::RequesterTooLarge | Self::Refused(Refused::Bounds(SecretError::TooLarge { .. })) => {
-                "Secret size should not exceed 4 Kb"
-            }
-            Self::Refused(Refused::Bounds(SecretError::Key)) => {
-                "Secret key should contain at most 64 characters from [0-9A-Za-z-_]"
-            }
-            Self::Malformed(_) | Self::Refused(_) => "Malformed request",
+            Self::Unsigned(_) | Self::Refused(_) => "Invalid authorization",
+            Self::TooLarge | Self::RequesterTooLarge => "Secret size should not exceed 4 Kb",
+            Self::Key(_) => "Secret key should contain at most 64 characters from [0-9A-Za-z-_]",
+            Self::Malformed(_) => "Malformed request",
             Self::NotFound => "Secret not found",
-            Self::NoAsset(_) => "Asset not found",
+            Self::Owner(OwnerError::NoAsset(_)) => "Asset not found",
             Self::Exists => "Secret already exists",
             Self::Returned => "Secret value was replaced before",
+            Self::OtherKind => "Signature was used for another secret",
             Self::Full => "Too many secrets",
+            Self::Limited(_) => "Too many requests",
             Self::Unavailable => "Store unavailable",
-            Self::Chain(_) => "Chain unreachable",
+            Self::Owner(OwnerError::Chain(_)) => "Chain unreachable",
             Self::Store(_) => "Internal error",
+        }
+    }
+
+    /// Seconds after which it is worth another try.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Limited(limited) => Some(limited.seconds()),
+            Self::Owner(OwnerError::Chain(_)) | Self::Unavailable => Some(RETRY_AFTER),
+            _ => None,
         }
     }
 }
 
 impl IntoResponse for Refusal {
-    /// `{"error": [iExec's words], "detail": the cause}`.
     fn into_response(self) -> Response {
         if let Self::Store(error) = &self {
-            tracing::error!("{:#}", anyhow::anyhow!("{error}: {:?}", std::error::Error::source(error)));
+            tracing::error!("{:#}", anyhow::Error::new(error.clone()));
         }
-        let body = json!({ "error": [self.title()], "detail": self.to_string() }).to_string();
-        (self.status(), [(header::CONTENT_TYPE, "application/json")], body).into_response()
+        let said = Said { error: [self.title()], detail: self.to_string() };
+        let mut response = (self.status(), axum::Json(said)).into_response();
+        if let Some(seconds) = self.retry_after() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 }

@@ -27,6 +27,8 @@ pub(crate) enum Created {
     Exists,
     /// It was deleted, and had this value before: nothing changed.
     Returned,
+    /// The value was kept by the same signature as a secret of another kind: nothing changed.
+    OtherKind,
     /// The owner has as many as it may have: nothing changed.
     Full,
 }
@@ -40,6 +42,8 @@ pub(crate) enum Updated {
     Absent,
     /// The value was replaced before: nothing changed.
     Returned,
+    /// The value was kept by the same signature as a secret of another kind: nothing changed.
+    OtherKind,
 }
 
 /// What became of a value that was put.
@@ -89,6 +93,8 @@ enum Rule {
 
 struct Change {
     place: Place,
+    /// Where iExec's signature for this secret would be good as well (v1).
+    twin: Option<Place>,
     value: SecretText,
     rule: Rule,
     quota: u64,
@@ -100,6 +106,7 @@ enum Outcome {
     Exists,
     Absent,
     Returned,
+    OtherKind,
     Version(u64),
     Full,
     NonceUsed,
@@ -113,6 +120,7 @@ impl Outcome {
             Self::Exists => Some("exists"),
             Self::Absent => Some("absent"),
             Self::Returned => Some("value returned"),
+            Self::OtherKind => Some("signature of another kind"),
             Self::Version(_) => Some("version"),
             Self::Full => Some("quota"),
             Self::NonceUsed => Some("nonce used"),
@@ -126,6 +134,7 @@ impl Store {
         match self.change(&approved, Rule::Create).await? {
             Outcome::Kept(_) => Ok(Created::Kept),
             Outcome::Returned => Ok(Created::Returned),
+            Outcome::OtherKind => Ok(Created::OtherKind),
             Outcome::Full => Ok(Created::Full),
             _ => Ok(Created::Exists),
         }
@@ -136,6 +145,7 @@ impl Store {
         match self.change(&approved, Rule::Update).await? {
             Outcome::Kept(_) | Outcome::Unchanged => Ok(Updated::Kept),
             Outcome::Returned => Ok(Updated::Returned),
+            Outcome::OtherKind => Ok(Updated::OtherKind),
             _ => Ok(Updated::Absent),
         }
     }
@@ -157,7 +167,8 @@ impl Store {
 
     async fn change(&self, approved: &Approved<'_>, rule: Rule) -> Result<Outcome, StoreError> {
         let (place, value) = (Place::of(approved.id()), approved.value().clone());
-        self.writer.write(Change { place, value, rule, quota: self.quota }).await
+        let twin = if matches!(rule, Rule::Put(_)) { None } else { Place::twin(approved.id()) };
+        self.writer.write(Change { place, twin, value, rule, quota: self.quota }).await
     }
 }
 
@@ -206,6 +217,9 @@ impl Change {
             }
             _ => (),
         }
+        if self.twin_had_it(batch).await? {
+            return Ok(Outcome::OtherKind);
+        }
         if live.is_none() && self.is_full(batch, version > 0).await? {
             return Ok(Outcome::Full);
         }
@@ -215,6 +229,16 @@ impl Change {
         }
         self.keep(batch, &row, version).await?;
         Ok(Outcome::Kept(read_version(version + 1)))
+    }
+
+    /// Whether the value was ever kept where the same signature is good.
+    async fn twin_had_it(&self, batch: &mut Batch<'_>) -> Result<bool, StoreError> {
+        let Some(twin) = &self.twin else { return Ok(false) };
+        let mark = batch.keys.mark(&twin.row(), self.value.expose().as_bytes());
+        let select = "SELECT count(*) FROM secret_mark WHERE kind = $1 AND owner = $2 AND name = $3 AND mark = $4";
+        let query = sqlx::query_scalar::<_, i64>(select).bind(twin.kind).bind(twin.owner.as_slice());
+        let found = query.bind(twin.name.as_str()).bind(mark).fetch_one(&mut *batch.db).await?;
+        Ok(found > 0)
     }
 
     /// Whether one more value is too many.
@@ -318,6 +342,20 @@ pub(in crate::store) async fn take_nonce(
 }
 
 impl Place {
+    /// The secret of another kind that iExec's signature for this one is good for: web2 and requesters' secrets have one
+    /// form of challenge (spec SMS-16).
+    fn twin(id: &SecretId) -> Option<Self> {
+        match id {
+            SecretId::Web2 { owner, name } => {
+                Some(Self::of(&SecretId::Requester { requester: *owner, key: name.clone() }))
+            }
+            SecretId::Requester { requester, key } => {
+                Some(Self::of(&SecretId::Web2 { owner: *requester, name: key.clone() }))
+            }
+            _ => None,
+        }
+    }
+
     fn entry(&self, event: Event) -> Entry {
         Entry::new(event).with("kind", self.kind).with("owner", self.owner).with("name", &self.name)
     }
