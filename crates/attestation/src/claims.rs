@@ -34,8 +34,8 @@ pub struct Claims {
 /// When the collateral was issued and until when it holds, in seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CollateralDates {
-    /// The oldest of the dated statements about the platform: TCB info, QE identity and revocation lists (DCAP), the
-    /// revocation list if there is one, else the VCEK's first day (SNP).
+    /// The oldest of the statements about the platform that are renewed each month: TCB info, QE identity and the PCK
+    /// revocation list (DCAP); the revocation list if there is one, else the VCEK's first day (SNP).
     pub issued: Timestamp,
     /// The first of all dates, certificates' too, at which a part of it ends.
     pub expires: Timestamp,

@@ -150,7 +150,7 @@ pub enum AttestationError {
         found: String,
     },
     /// Collateral that is missing.
-    #[error("the collateral has no {what}; the policy asks for one")]
+    #[error("the collateral has no {what}; it is asked for")]
     CollateralMissing {
         /// Which part.
         what: &'static str,

@@ -16,6 +16,7 @@ use crate::{AttestationError, CollateralDates, MAX_COLLATERAL};
 
 const TCB_INFO: &str = "TCB info";
 const QE_IDENTITY: &str = "QE identity";
+const ROOT_LIST: &str = "root revocation list";
 
 /// Which authority certified a platform's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -152,7 +153,7 @@ impl DcapCollateral {
         let dated = [
             tcb_info.dated(TCB_INFO)?,
             qe_identity.dated(QE_IDENTITY)?,
-            list("root revocation list", &inner.root_ca_crl)?,
+            list(ROOT_LIST, &inner.root_ca_crl)?,
             list("PCK revocation list", &inner.pck_crl)?,
         ];
         Ok(Self { inner, tcb_info, qe_identity, dated })
@@ -162,9 +163,11 @@ impl DcapCollateral {
         &self.inner
     }
 
-    /// Dates of collateral that a quote was authenticated with.
+    /// Dates of collateral that a quote was authenticated with. The root's revocation list is issued once a year and has
+    /// no part in its age.
     pub(crate) fn dates(&self, expires: Timestamp) -> CollateralDates {
-        CollateralDates { issued: self.dated.iter().map(|dated| dated.issued).min().unwrap_or(0), expires }
+        let often = self.dated.iter().filter(|dated| dated.what != ROOT_LIST);
+        CollateralDates { issued: often.map(|dated| dated.issued).min().unwrap_or(0), expires }
     }
 
     /// Whether it speaks about this platform.
@@ -202,7 +205,7 @@ impl Dated {
         if now < issued {
             return Err(AttestationError::CollateralFuture { what, issued, now });
         }
-        if now > expired {
+        if now >= expired {
             return Err(AttestationError::CollateralExpired { what, expired, now });
         }
         Ok(())

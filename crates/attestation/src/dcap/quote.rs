@@ -4,7 +4,7 @@ use alloy_primitives::FixedBytes;
 use dcap_qvl::{
     config::{ParsedCert as _, X509Codec as _},
     intel::{extract_cert_chain, parse_pck_extension_with},
-    quote::{EnclaveReport, Quote, Report, TDReport10},
+    quote::{AuthData, EnclaveReport, Quote, Report, TDReport10},
     x509::X509CertBackend,
 };
 use iexec_protocol::evidence::Tee;
@@ -14,6 +14,14 @@ use crate::{AttestationError, Measurement, SgxMeasurement, TdxMeasurement};
 
 /// Certification data that is a chain of certificates in PEM (DCAP quote format, table of certification data types).
 const PCK_CHAIN: u16 = 5;
+/// Certification data that is the quoting enclave's report, its signature and a [`PCK_CHAIN`] (version 4 and 5).
+const QE_REPORT_DATA: u16 = 6;
+/// Sizes in bytes: the quote's signature and the attestation key.
+const KEYS: usize = 64 + 64;
+/// Of a certification's type and length.
+const TYPE_AND_LENGTH: usize = 2 + 4;
+/// Of the quoting enclave's report, its signature, the length of the authentication data, and the chain's type and length.
+const QE_REPORT: usize = 384 + 64 + 2 + TYPE_AND_LENGTH;
 /// Most certificates in a chain.
 const MAX_CHAIN: usize = 8;
 
@@ -37,7 +45,7 @@ impl DcapQuote {
     pub(crate) fn parse(tee: Tee, bytes: &[u8]) -> Result<Self, AttestationError> {
         let malformed = |cause: String| AttestationError::Malformed { tee, cause };
         let quote = Quote::parse(bytes).map_err(|error| malformed(format!("{error:#}")))?;
-        check_padding(&quote, bytes).map_err(malformed)?;
+        check_form(&quote, bytes).map_err(malformed)?;
         let (wanted, found) = (tee == Tee::Sgx, quote.report.is_sgx());
         if wanted != found || found != quote.header.is_sgx() {
             return Err(malformed(format!("its report is of {}", if found { "an sgx enclave" } else { "a tdx TD" })));
@@ -90,12 +98,32 @@ impl DcapQuote {
     }
 }
 
-/// The quote states its length; what follows must be zero.
-fn check_padding(quote: &Quote, bytes: &[u8]) -> Result<(), String> {
+/// The parts fill the lengths that are stated, and what follows is zero: nothing lies where nobody looks.
+fn check_form(quote: &Quote, bytes: &[u8]) -> Result<(), String> {
     let signed = quote.signed_length();
     let length = bytes.get(signed..signed + 4).and_then(|length| length.try_into().ok()).map(u32::from_le_bytes);
-    let end = length.and_then(|length| usize::try_from(length).ok()).map(|length| signed + 4 + length);
-    let rest = end.and_then(|end| bytes.get(end..)).ok_or("it is cut off")?;
+    let length = length.and_then(|length| usize::try_from(length).ok()).ok_or("it is cut off")?;
+    let parts = match &quote.auth_data {
+        AuthData::V3(data) => KEYS + QE_REPORT + data.qe_auth_data.data.len() + data.certification_data.body.data.len(),
+        AuthData::V4(data) => {
+            let (outer, inner) = (&data.certification_data, &data.qe_report_data);
+            if outer.cert_type != QE_REPORT_DATA {
+                return Err(format!(
+                    "its signature is certified by data of type {}, not {QE_REPORT_DATA}",
+                    outer.cert_type
+                ));
+            }
+            let parts = QE_REPORT + inner.qe_auth_data.data.len() + inner.certification_data.body.data.len();
+            if parts != outer.body.data.len() {
+                return Err(format!("its certification data has {} bytes, its parts {parts}", outer.body.data.len()));
+            }
+            KEYS + TYPE_AND_LENGTH + parts
+        }
+    };
+    if parts != length {
+        return Err(format!("its signature data has {length} bytes, its parts {parts}"));
+    }
+    let rest = bytes.get(signed + 4 + length..).ok_or("it is cut off")?;
     if rest.iter().all(|byte| *byte == 0) {
         Ok(())
     } else {

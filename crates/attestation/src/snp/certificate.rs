@@ -26,6 +26,10 @@ pub(crate) struct Endorsement {
 impl Endorsement {
     pub(crate) fn parse(der: &[u8]) -> Result<Self, AttestationError> {
         let parsed = x509_cert::Certificate::from_der(der).map_err(malformed)?;
+        // RFC 5280, 4.1.1.2: the algorithm outside of what is signed is the one inside.
+        if parsed.signature_algorithm != parsed.tbs_certificate.signature {
+            return Err(malformed("it states two signature algorithms"));
+        }
         Ok(Self { certificate: parsed.clone().into(), parsed })
     }
 

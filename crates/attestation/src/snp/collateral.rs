@@ -80,7 +80,7 @@ impl SnpCollateral {
         if now < issued {
             return Err(AttestationError::CollateralFuture { what, issued, now });
         }
-        if now > expired { Err(AttestationError::CollateralExpired { what, expired, now }) } else { Ok(()) }
+        if now >= expired { Err(AttestationError::CollateralExpired { what, expired, now }) } else { Ok(()) }
     }
 }
 

@@ -76,12 +76,23 @@ pub(crate) fn authenticate(
     collateral: &SnpCollateral,
     now: Timestamp,
 ) -> Result<Claims, AttestationError> {
+    authenticate_under(SnpProduct::authorities, report, table, collateral, now)
+}
+
+/// As [`authenticate`], under the root and signing key that `authorities` gives for a generation.
+fn authenticate_under(
+    authorities: impl FnOnce(SnpProduct) -> std::io::Result<ca::Chain>,
+    report: &SnpReport,
+    table: &[u8],
+    collateral: &SnpCollateral,
+    now: Timestamp,
+) -> Result<Claims, AttestationError> {
     let vcek = collateral.vcek(table)?;
     let vcek = Endorsement::parse(&vcek)?;
     let product = vcek.product()?;
     report.check_product(product)?;
     let unauthentic = |error: std::io::Error| not_authentic(error.to_string());
-    let chain = Chain { ca: product.authorities().map_err(unauthentic)?, vek: vcek.certificate().clone() };
+    let chain = Chain { ca: authorities(product).map_err(unauthentic)?, vek: vcek.certificate().clone() };
     (&chain, report.inner()).verify().map_err(unauthentic)?;
     vcek.check_platform(report, product)?;
     let mut expires = check_validity(&chain, now)?;
@@ -124,3 +135,6 @@ fn check_validity(chain: &Chain, now: Timestamp) -> Result<Timestamp, Attestatio
 fn not_authentic(cause: String) -> AttestationError {
     AttestationError::NotAuthentic { tee: Tee::Snp, cause }
 }
+
+#[cfg(test)]
+mod tests;
