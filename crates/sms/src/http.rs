@@ -16,13 +16,16 @@ use axum::{
 };
 use iexec_chain::{Chain, ChainError};
 use iexec_protocol::{Address, id::parse_address, key::Signature};
-use iexec_service::Metrics;
+use iexec_service::{BoxFuture, Check, Metrics};
 use tokio::sync::OnceCell;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use self::limits::Limits;
-use crate::{store::Store, tee::Trust};
+use crate::{
+    store::{Store, StoreError},
+    tee::Trust,
+};
 
 /// Seconds after which somebody may ask again what needs a chain or database that did not answer.
 const RETRY_AFTER: u64 = 5;
@@ -58,6 +61,20 @@ impl Context {
 pub(crate) fn router(context: Shared) -> Router {
     let (router, _) = documented().split_for_parts();
     router.with_state(context)
+}
+
+/// What the SMS cannot do its work without.
+pub(crate) fn checks(context: &Shared) -> Vec<Check> {
+    fn database(sms: &Shared) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(sms.store.check())
+    }
+    fn chain(sms: &Shared) -> BoxFuture<'_, Result<u64, ChainError>> {
+        Box::pin(async { sms.chain().await?.block_number().await })
+    }
+    vec![
+        Check::answers("database", Arc::clone(context), database),
+        Check::answers("chain", Arc::clone(context), chain),
+    ]
 }
 
 /// What the routes are, as OpenAPI 3.1.

@@ -122,8 +122,8 @@ impl Sms {
 
     /// Answers until `stop`.
     pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
-        let options =
-            Options { body: MAX_BODY, cors: true, metrics: self.context.metrics.clone(), ..Options::default() };
+        let (metrics, checks) = (self.context.metrics.clone(), http::checks(&self.context));
+        let options = Options { body: MAX_BODY, cors: true, metrics, checks, ..Options::default() };
         let router = http::router(Arc::clone(&self.context));
         Box::pin(async move {
             let purge = tokio::spawn(purge(self.context, stop.clone()));

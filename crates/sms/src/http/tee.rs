@@ -13,7 +13,7 @@ use iexec_protocol::{
     id::TaskId,
     session::{SealedSession, VERSION, paths::ENCLAVE},
 };
-use iexec_service::{Json, clock};
+use iexec_service::{Json, clock, serve::Failed};
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -280,6 +280,11 @@ impl IntoResponse for Refusal {
         let mut response = (status, axum::Json(said)).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+        }
+        match self {
+            Self::GetTask(_) | Self::GetDeal(_) => drop(response.extensions_mut().insert(Failed("chain"))),
+            Self::Unavailable => drop(response.extensions_mut().insert(Failed("database"))),
+            _ => (),
         }
         response
     }

@@ -8,7 +8,7 @@ use iexec_protocol::{
     call::sms::SecretId,
     secret::{MAX_SECRET, SecretError},
 };
-use iexec_service::limit::Limited;
+use iexec_service::{limit::Limited, serve::Failed};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -148,6 +148,15 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// What is to blame, if not the caller.
+    fn failed(&self) -> Option<Failed> {
+        match self {
+            Self::Owner(OwnerError::Chain(_)) => Some(Failed("chain")),
+            Self::Unavailable | Self::Store(_) => Some(Failed("database")),
+            _ => None,
+        }
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -159,6 +168,9 @@ impl IntoResponse for Refusal {
         let mut response = (self.status(), axum::Json(said)).into_response();
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(failed) = self.failed() {
+            response.extensions_mut().insert(failed);
         }
         response
     }

@@ -8,7 +8,7 @@ use iexec_protocol::{
     secret::{MAX_SECRET, SecretError},
     secret_request::TermsError,
 };
-use iexec_service::limit::Limited;
+use iexec_service::{limit::Limited, serve::Failed};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -136,6 +136,15 @@ impl Refusal {
             _ => None,
         }
     }
+
+    /// What is to blame, if not the caller.
+    fn failed(&self) -> Option<Failed> {
+        match self {
+            Self::Owner(OwnerError::Chain(_)) => Some(Failed("chain")),
+            Self::Unavailable | Self::Store(_) => Some(Failed("database")),
+            _ => None,
+        }
+    }
 }
 
 impl IntoResponse for Refusal {
@@ -158,6 +167,9 @@ impl IntoResponse for Refusal {
         response.headers_mut().insert(header::CONTENT_TYPE, form);
         if let Some(seconds) = self.retry_after() {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(failed) = self.failed() {
+            response.extensions_mut().insert(failed);
         }
         response
     }
