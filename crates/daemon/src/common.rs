@@ -3,6 +3,7 @@
 use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,6 +44,9 @@ pub(crate) struct Common {
     /// How to log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+    /// Threads that answer requests; as many as the machine has cores, and at least 2, if absent
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<NonZeroUsize>,
     /// Stop when standard input closes
     #[arg(long, hide = true)]
     stop_with_parent: bool,
@@ -112,8 +116,10 @@ where
         LogFormat::Json => logging::Format::Json,
     };
     logging::init(&common.log, format)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(16).enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(2, NonZeroUsize::get).max(2);
+    let threads = common.threads.map_or(cores, NonZeroUsize::get);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).max_blocking_threads(16).enable_all().build()?;
     let result = runtime.block_on(async {
         let stop = iexec_service::serve::stop_on_signal()?;
         if common.stop_with_parent {
