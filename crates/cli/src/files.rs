@@ -115,9 +115,15 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Fail
 
 /// Writes a file: a temporary one beside it, flushed to the disk, then renamed.
 pub(crate) fn write(path: &Path, bytes: &[u8], keep: Keep) -> Result<(), Failure> {
-    let mut file = temporary(path, keep.secret)?;
-    file.write_all(bytes).map_err(|error| failure("cannot be written", path, &error))?;
-    finish(file, path, keep.replace)
+    finish(prepare(path, bytes, keep.secret)?, path, keep.replace)
+}
+
+/// A temporary file beside `path` with these bytes on the disk.
+pub(crate) fn prepare(path: &Path, bytes: &[u8], secret: bool) -> Result<NamedTempFile, Failure> {
+    let mut file = temporary(path, secret)?;
+    let written = file.write_all(bytes).and_then(|()| file.as_file().sync_all());
+    written.map_err(|error| failure("cannot be written", path, &error))?;
+    Ok(file)
 }
 
 /// An empty temporary file beside `path`; it is gone when dropped.
@@ -187,6 +193,9 @@ pub(crate) fn failure(what: &str, path: &Path, error: &std::io::Error) -> Failur
         ErrorKind::InvalidData => user(Some("a text file is expected, in UTF-8")),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem => {
             Failure::ours("FileError", message).hint("check the disk's free space, and whether it can be written")
+        }
+        ErrorKind::FileTooLarge => {
+            Failure::ours("FileError", message).hint("check the limit on the size of files: `ulimit -f`")
         }
         ErrorKind::Interrupted | ErrorKind::OutOfMemory | ErrorKind::TimedOut => Failure::ours("FileError", message),
         _ => user(None),

@@ -55,6 +55,16 @@ impl Private {
     fn write(&self, path: &Path, replace: bool) -> Result<(), Failure> {
         files::write(path, &self.file, Keep { secret: true, replace })
     }
+
+    /// Writes both halves, or neither: each is on the disk before one has its name.
+    fn write_pair(&self, folder: &KeyFolder, address: Address, replace: bool) -> Result<(), Failure> {
+        let text = public_text(&self.recipient);
+        let (private_path, public_path) = (folder.private_path(address), folder.public_path(address));
+        let private = files::prepare(&private_path, &self.file, true)?;
+        let public = files::prepare(&public_path, text.as_bytes(), false)?;
+        files::finish(private, &private_path, replace)?;
+        files::finish(public, &public_path, true)
+    }
 }
 
 fn file_of(key: &Identity, passphrase: Option<&str>) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -96,8 +106,7 @@ pub(crate) fn generate(
     }
     let key = Private::make(kind, passphrase, screen)?;
     files::make_private_folder(folder.path())?;
-    key.write(&private_path, force)?;
-    write_public(folder, address, &key.recipient)?;
+    key.write_pair(folder, address, force)?;
     screen.note(
         "Back the private key up: without it no result can be decrypted.\nNext: `iexec result push-encryption-key`",
     );

@@ -62,7 +62,20 @@ fn main() -> ExitCode {
             "error: this command broke at {place}\nhint: report it with the command that you gave"
         ));
     }));
+    outlive_file_limits();
     panic::catch_unwind(run).unwrap_or_else(|_| failure::Blame::Us.into())
+}
+
+/// A file that grows beyond the limit of `ulimit -f` is an error of that write, not the end of the program: what is
+/// half-written is cleaned away then.
+fn outlive_file_limits() {
+    #[cfg(unix)]
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+        let _context = runtime.enter();
+        let beyond = tokio::signal::unix::SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+        // The program no longer dies of it from here on; where that fails, it does as before.
+        let _ = tokio::signal::unix::signal(beyond);
+    }
 }
 
 fn run() -> ExitCode {

@@ -100,12 +100,14 @@ impl Decryption<'_> {
         let keys = if layout == Layout::Plain { Vec::new() } else { (self.keys)()? };
         let keys = fitting(keys, receipt.as_ref(), &self.origin)?;
         let expected = receipt.as_ref().map(listed);
+        self.origin.begin();
         match self.target {
             Target::Zip { path, replace } => {
                 let mut file = files::temporary(path, true)?;
                 let mut out = BufWriter::with_capacity(256 * 1024, file.as_file_mut());
                 let made = self.archive.decrypt_with_tree(&keys, expected.as_deref(), &mut out);
                 let made = made.map_err(|error| self.wrong(error))?;
+                self.origin.done();
                 let flushed = out.into_inner().map(drop).map_err(std::io::IntoInnerError::into_error);
                 flushed.map_err(|error| files::failure("cannot be written", path, &error))?;
                 check_made(receipt.as_ref(), &made, &mut facts)?;
@@ -116,11 +118,11 @@ impl Decryption<'_> {
                 let mut store = folder.store();
                 let made = self.archive.extract(&keys, expected.as_deref(), limits, &mut store);
                 let made = made.map_err(|error| self.wrong(error))?;
+                self.origin.done();
                 check_made(receipt.as_ref(), &made, &mut facts)?;
                 folder.finish()?;
             }
         }
-        self.origin.done();
         let results_path = self.target.path().display().to_string();
         Ok(Decrypted { results_path, layout: name_of(layout), receipt: receipt.as_ref().map(vouched), facts })
     }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use iexec_archive::{Archive, OpenError};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::{failure::Failure, files, screen::Screen};
 
@@ -31,6 +31,7 @@ pub(crate) struct Source {
 pub(crate) struct Origin {
     name: String,
     bar: ProgressBar,
+    screen: Screen,
     stopped: Arc<AtomicBool>,
 }
 
@@ -60,8 +61,9 @@ pub(crate) fn open_file(
     screen: Screen,
 ) -> Result<(Archive<BufReader<Source>>, Origin), Failure> {
     let size = file.metadata().map_or(0, |found| found.len());
-    let bar = progress(size, screen);
-    let origin = Origin { name, bar: bar.clone(), stopped: stopped.clone() };
+    // What comes first, the archive's end and perhaps a question to the user, is no progress: the bar begins with the pass.
+    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::hidden());
+    let origin = Origin { name, bar: bar.clone(), screen, stopped: stopped.clone() };
     let source = Source { file, bar, stopped };
     match Archive::open(BufReader::with_capacity(BUFFER, source)) {
         Ok(archive) => Ok((archive, origin)),
@@ -71,13 +73,19 @@ pub(crate) fn open_file(
 
 /// A bar with rate and time left, on a terminal.
 pub(crate) fn progress(size: u64, screen: Screen) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(size), ProgressDrawTarget::hidden());
+    show(&bar, screen);
+    bar
+}
+
+fn show(bar: &ProgressBar, screen: Screen) {
     if !screen.is_lively() {
-        return ProgressBar::hidden();
+        return;
     }
     let style = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {binary_bytes_per_sec}  {eta} left");
-    let bar = ProgressBar::new(size);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_draw_target(ProgressDrawTarget::stderr());
     bar.enable_steady_tick(Duration::from_millis(250));
-    style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
 }
 
 /// True from the first Ctrl-C on; the second ends the program at once. It listens when this returns.
@@ -149,6 +157,12 @@ impl Origin {
         let failure = Failure::from(error);
         let message = failure.message.trim_start_matches("archive: ").to_owned();
         Failure { message: format!("{}: {message}", self.name), ..failure }
+    }
+
+    /// The archive is read from its start to its end now.
+    pub(crate) fn begin(&self) {
+        self.bar.reset();
+        show(&self.bar, self.screen);
     }
 
     /// All was read.

@@ -39,6 +39,7 @@ pub(crate) fn verify(
         )
         .hint("archives of iExec's own workers have none"));
     };
+    origin.begin();
     let found = archive.entries().map_err(|error| wrong(&origin, error))?;
     origin.done();
     compare(&receipt, &found)?;
