@@ -1,7 +1,7 @@
 //! `chain.json`: which networks there are, where their services are, and which one a command means.
 //!
-//! Reads every key that the JavaScript SDK's major versions know (spec: sdk configuration, 5 to 9) and one of our own,
-//! `faucet`; writes the subset that each of them insists on. An unknown key is an error that names key and place.
+//! Reads every key that the JavaScript SDK's major versions know (spec: sdk configuration, 5 to 9) and two of our own,
+//! `faucet` and `simulatedTee`; writes the subset that each of them insists on. An unknown key is an error that names key and place.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -49,6 +49,8 @@ pub struct Network {
     pub hub: Address,
     /// The services' URLs.
     pub services: Services,
+    /// Folder of a local network's simulated TEE, with `root.der` and `collateral.json`.
+    pub simulated_tee: Option<String>,
 }
 
 /// Where a network's services are; `None`: the network does not have this one.
@@ -96,6 +98,7 @@ struct Entry {
     host: Option<String>,
     hub: Option<Address>,
     services: Services,
+    simulated_tee: Option<String>,
 }
 
 impl ChainFile {
@@ -107,8 +110,8 @@ impl ChainFile {
 
     /// A file with one network, which is its default.
     pub fn of(network: &Network) -> Self {
-        let Network { name, id, host, hub, services } = network.clone();
-        let entry = Entry { id: Some(id), host: Some(host), hub: Some(hub), services };
+        let Network { name, id, host, hub, services, simulated_tee } = network.clone();
+        let entry = Entry { id: Some(id), host: Some(host), hub: Some(hub), services, simulated_tee };
         Self { default: Some(name.clone()), chains: BTreeMap::from([(name, entry)]) }
     }
 
@@ -167,7 +170,8 @@ impl FromStr for ChainFile {
 
 impl Entry {
     fn parse(place: &Place<'_>) -> Result<Self, NetworkError> {
-        let known: Vec<_> = ["id", "host", "hub", "sms"].into_iter().chain(SERVICE_KEYS).chain(FOREIGN_KEYS).collect();
+        let known: Vec<_> =
+            ["id", "host", "hub", "sms", "simulatedTee"].into_iter().chain(SERVICE_KEYS).chain(FOREIGN_KEYS).collect();
         let entry = place.object(&known)?;
         let service = |key| entry.field(key).map(|place| place.url()).transpose();
         Ok(Self {
@@ -183,6 +187,7 @@ impl Entry {
                 poco_subgraph: service("pocoSubgraph")?,
                 faucet: service("faucet")?,
             },
+            simulated_tee: entry.field("simulatedTee").map(|place| place.text()).transpose()?,
         })
     }
 
@@ -208,6 +213,7 @@ impl Entry {
             ("compass", only(&[Dialect::Iexec, Dialect::Sdk8, Dialect::Sdk9], compass)),
             ("pocoSubgraph", only(&[Dialect::Iexec, Dialect::Sdk8, Dialect::Sdk9], poco_subgraph)),
             ("faucet", only(&[Dialect::Iexec], faucet)),
+            ("simulatedTee", only(&[Dialect::Iexec], &self.simulated_tee)),
         ];
         fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
     }
@@ -231,6 +237,7 @@ pub fn devnet() -> Network {
             poco_subgraph: None,
             faucet: at(port::FAUCET),
         },
+        simulated_tee: None,
     }
 }
 
@@ -262,6 +269,7 @@ fn public(name: &str, id: u64, host: &str, hub: Address) -> Network {
             compass: at("compass"),
             ..Services::default()
         },
+        simulated_tee: None,
     }
 }
 
@@ -307,6 +315,7 @@ fn complete(name: &str, entry: &Entry) -> Result<Network, NetworkError> {
             poco_subgraph: mine.poco_subgraph.clone().or(theirs.poco_subgraph),
             faucet: mine.faucet.clone().or(theirs.faucet),
         },
+        simulated_tee: entry.simulated_tee.clone(),
     })
 }
 

@@ -1,17 +1,18 @@
 //! `iexecd sms`.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Args;
-use iexec_protocol::{Address, id::Sha256};
 use iexec_service::{BoxFuture, CancellationToken, limit::Rate};
-use iexec_sms::OwnerLimits;
+use iexec_sms::{Digest384, OwnerLimits};
 
-use crate::common::{Common, address, http_url};
+use crate::common::{Common, http_url};
 
 /// Flags of the Secret Management Service.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms \\\n    --rpc https://… --chain-id 42161 --hub 0x… --enclave-measurement sha256:…"
+    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms \\\n    --rpc https://… --chain-id 42161 --hub 0x… --enclave-measurement 5f6e…"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]
@@ -19,13 +20,13 @@ pub(crate) struct Flags {
     /// Origin under which workers reach this SMS; the address it listens on if absent
     #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
-    /// Measurement of an enclave program that may receive secrets (may be repeated)
-    #[arg(long = "enclave-measurement", value_name = "DIGEST", value_parser = sha256)]
-    enclaves: Vec<Sha256>,
-    /// Accept simulated evidence certified by this root address. Whoever has the root's key gets every secret: local
-    /// networks only
-    #[arg(long, value_parser = address, value_name = "ROOT")]
-    insecure_simulated_tee: Option<Address>,
+    /// SHA-384 of the file of an enclave program that may receive secrets (may be repeated)
+    #[arg(long = "enclave-measurement", value_name = "DIGEST", value_parser = sha384)]
+    enclaves: Vec<Digest384>,
+    /// Accept simulated evidence under this root certificate (DER, with collateral.json beside it). Whoever has the root's
+    /// key gets every secret: local networks only
+    #[arg(long, value_name = "FILE")]
+    insecure_simulated_tee: Option<PathBuf>,
     /// Most secrets of one owner; each has at most 4096 bytes
     #[arg(long, value_name = "NUMBER", default_value = "1000")]
     owner_secrets: u64,
@@ -52,6 +53,8 @@ pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, R
     iexec_sms::run(config, stop)
 }
 
-fn sha256(text: &str) -> Result<Sha256, String> {
-    Sha256::from_oci(text).map_err(|_| format!("expected sha256: and 64 hex digits, got {text:?}"))
+fn sha384(text: &str) -> Result<Digest384, String> {
+    let mut digest = [0; 48];
+    let read = const_hex::decode_to_slice(text, &mut digest);
+    read.map(|()| digest.into()).map_err(|_| format!("expected 96 hex digits, got {text:?}"))
 }

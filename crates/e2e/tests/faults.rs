@@ -39,7 +39,7 @@ impl SecondWorker {
             ("--wallet", key.display().to_string()),
             ("--enclave", path("enclave/iexec-enclave")),
             ("--images", folder.join("images").display().to_string()),
-            ("--simulated-platform", path("simulated-tee/simulated-platform.json")),
+            ("--simulated-platform", path("simulated-tee/platform.json")),
             ("--reach", "loopback".into()),
         ];
         let log = fs::File::create(network.data.join("logs/second-worker.log")).unwrap();

@@ -10,18 +10,26 @@ mod http;
 mod private_file;
 mod secret;
 mod session;
-pub mod simulated_pki;
 mod store;
 mod tee;
 mod vault;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
-use iexec_attestation::v1::TrustAnchors;
+use iexec_attestation::{
+    Collateral, DcapCollateral, DcapPolicy, Policy, References, SimulatedReference, SnpCollateral, TcbStatus,
+    TrustAnchors,
+};
 use iexec_chain::Chain;
-use iexec_protocol::{Address, evidence::Tee, id::Sha256};
+use iexec_protocol::{Address, evidence::Tee};
 use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
+
+pub use iexec_attestation::Digest384;
 
 pub use crate::{
     http::limits::OwnerLimits,
@@ -35,6 +43,9 @@ use crate::{
 
 /// Chain ids that no public network has: ganache, anvil and hardhat, and this project's own local network.
 pub const LOCAL_CHAINS: [u64; 3] = [1337, 31337, iexec_chain::devnet::CHAIN_ID];
+
+/// Name of the simulated TEE's collateral, beside its root.
+pub const SIMULATED_COLLATERAL: &str = "collateral.json";
 
 /// Largest body of any request, in bytes; the routes have smaller ones.
 const MAX_BODY: usize = 64 * 1024;
@@ -63,11 +74,11 @@ pub struct Config {
     pub chain_id: u64,
     /// The PoCo contract.
     pub hub: Address,
-    /// Measurements of the enclave programs that may receive secrets.
-    pub enclaves: Vec<Sha256>,
-    /// Address of a simulated TEE's root key ([`simulated_pki`]). Whoever has that key gets every secret: for local
-    /// networks alone, and refused on any other chain.
-    pub insecure_simulated_tee: Option<Address>,
+    /// Measurements of the enclave programs that may receive secrets: SHA-384 of their files.
+    pub enclaves: Vec<Digest384>,
+    /// A simulated TEE's root certificate, DER; its collateral is [`SIMULATED_COLLATERAL`] beside it. Whoever has the
+    /// root's key gets every secret: for local networks alone, and refused on any other chain.
+    pub insecure_simulated_tee: Option<PathBuf>,
 }
 
 /// An SMS that has its port and its store.
@@ -139,14 +150,25 @@ fn location(config: &Config) -> Location {
 }
 
 fn trust(config: &Config) -> anyhow::Result<Trust> {
-    let hardware = TrustAnchors::hardware();
-    let enclaves = config.enclaves.clone();
-    let Some(root) = config.insecure_simulated_tee else {
-        return Ok(Trust { anchors: hardware, tees: Vec::new(), enclaves });
+    let reference = |mrtd: &Digest384| SimulatedReference { name: "--enclave-measurement".to_owned(), mrtd: *mrtd };
+    let simulated = config.enclaves.iter().map(reference).collect();
+    let policy = Policy {
+        tees: vec![Tee::Simulated],
+        references: References { simulated, ..References::default() },
+        dcap: DcapPolicy { statuses: vec![TcbStatus::UpToDate], ..Policy::nothing().dcap },
+        ..Policy::nothing()
+    };
+    let anchors = TrustAnchors::hardware();
+    let Some(root) = &config.insecure_simulated_tee else {
+        return Ok(Trust { anchors, tees: Vec::new(), policy, collateral: Collateral::Snp(SnpCollateral::default()) });
     };
     check_local(config.chain_id)?;
-    let anchors = hardware.insecure_with_simulated(root);
-    Ok(Trust { anchors, tees: vec![Tee::Simulated], enclaves })
+    let read = |path: &Path| {
+        std::fs::read(path).with_context(|| format!("--insecure-simulated-tee: cannot read {}", path.display()))
+    };
+    let anchors = anchors.insecure_with_simulated(read(root)?).context("--insecure-simulated-tee")?;
+    let collateral = DcapCollateral::from_json(&read(&root.with_file_name(SIMULATED_COLLATERAL))?)?;
+    Ok(Trust { anchors, tees: vec![Tee::Simulated], policy, collateral: Collateral::Dcap(collateral) })
 }
 
 /// Spec ATT-11.
@@ -172,7 +194,7 @@ fn show_trust(trust: &Trust, metrics: &Metrics) {
             "INSECURE: this SMS accepts the SIMULATED TEE. Its secrets are open to whoever runs the worker. Never for real data."
         );
     }
-    if trust.enclaves.is_empty() {
+    if trust.policy.references.simulated.is_empty() {
         tracing::warn!("no enclave measurement is allowed: no session will be released");
     }
 }

@@ -6,7 +6,7 @@ mod environment;
 
 use std::collections::BTreeMap;
 
-use iexec_attestation::v1::Attested;
+use iexec_attestation::Attested;
 use iexec_protocol::{
     Address,
     authorization::Authorized,

@@ -15,11 +15,11 @@ use iexec_protocol::{
     cause::Cause,
     deal::Deal,
     evidence::{Evidence, Tee},
-    id::{Sha256, TaskId},
+    id::TaskId,
     key::SigningKey,
     tag::Tag,
 };
-use iexec_sms::{Config, Sms};
+use iexec_sms::{Config, Digest384, Sms};
 use tempfile::TempDir;
 
 async fn setup() -> (Network, TempDir, Service) {
@@ -105,19 +105,20 @@ async fn evidence_that_proves_something_else_releases_nothing() {
     let offer = network.offer(&sms, &task, challenge).await.unwrap();
     let ephemeral = enclave_key();
     let good = evidence(&folder, enclave(), &ephemeral, task.id, &offer);
-    let foreign = Sha256::of("a foreign program");
+    let foreign = Digest384::repeat_byte(7);
     let stranger = tempfile::tempdir().unwrap();
     let _ = config("http://127.0.0.1:1", &stranger);
     let other_task = TaskId(B256::repeat_byte(1));
     for (case, words) in [
+        (evidence(&folder, foreign, &ephemeral, task.id, &offer), format!("the enclave measures mrtd {foreign}")),
         (
-            evidence(&folder, foreign, &ephemeral, task.id, &offer),
-            format!("the enclave measures {foreign}; the policy allows {}", enclave()),
+            evidence(&stranger, enclave(), &ephemeral, task.id, &offer),
+            "the simulated quote is not authentic".to_owned(),
         ),
-        (evidence(&stranger, enclave(), &ephemeral, task.id, &offer), "must be certified by root".to_owned()),
         (evidence(&folder, enclave(), &ephemeral, other_task, &offer), "the quote binds report data".to_owned()),
         (Evidence { key: B256::repeat_byte(3), ..good.clone() }, "the quote binds report data".to_owned()),
-        (Evidence { tee: Tee::Tdx, ..good.clone() }, "evidence of tdx cannot be verified".to_owned()),
+        (Evidence { signer: Address::ZERO, ..good.clone() }, "the quote binds report data".to_owned()),
+        (Evidence { tee: Tee::Tdx, ..good.clone() }, "evidence is of tdx; the policy allows simulated".to_owned()),
         (Evidence { quote: b"{}".to_vec(), ..good.clone() }, "the simulated quote is malformed".to_owned()),
     ] {
         assert_cause(&refused(network.attest(&offer, case).await), 403, Cause::SessionAttestationFailed, &words);

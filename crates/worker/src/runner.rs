@@ -161,9 +161,17 @@ impl Container {
             host(paths::FETCHED, &self.mounts.fetched, false, false),
             host(paths::ARCHIVE, &self.mounts.archive, true, false),
         ];
-        all.extend(
-            self.mounts.simulated_platform.iter().map(|path| host(paths::SIMULATED_PLATFORM, path, false, false)),
-        );
+        match &self.mounts.simulated_platform {
+            Some(path) => all.push(host(paths::SIMULATED_PLATFORM, path, false, false)),
+            // What Linux shows on a confidential guest alone, writable for root: not for the app.
+            None => all.extend(
+                [paths::TSM_REPORTS, paths::TDX_RTMR3]
+                    .map(|at| (at, PathBuf::from(at)))
+                    .iter()
+                    .filter(|(_, path)| path.exists())
+                    .map(|(at, path)| host(at, path, true, false)),
+            ),
+        }
         all
     }
 }

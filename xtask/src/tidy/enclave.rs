@@ -13,7 +13,7 @@ const LIMIT: usize = 160;
 
 /// Banned crates, and a base that grew too large.
 pub(crate) fn check() -> Result<Vec<String>> {
-    let crates = run_time_crates()?;
+    let crates = run_time_crates("iexec-enclave", &[])?;
     let mut faults: Vec<String> = BANNED
         .iter()
         .filter(|banned| crates.contains(**banned))
@@ -26,16 +26,15 @@ pub(crate) fn check() -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// Names of the crates linked into it; procedural macros, and what only they need, run at build time and do not count.
-pub(crate) fn run_time_crates() -> Result<BTreeSet<String>> {
-    let arguments =
-        ["tree", "--package", "iexec-enclave", "--edges", "no-build,no-dev,no-proc-macro", "--prefix", "none"];
-    let tree = command::output("cargo", &arguments)?;
+/// Names of the crates linked into a package's program; procedural macros, and what only they need, run at build time and do not count.
+pub(crate) fn run_time_crates(package: &str, features: &[&str]) -> Result<BTreeSet<String>> {
+    let arguments = ["tree", "--package", package, "--edges", "no-build,no-dev,no-proc-macro", "--prefix", "none"];
+    let tree = command::output("cargo", &[&arguments[..], features].concat())?;
     let name = |line: &str| line.split_whitespace().next().map(str::to_owned);
     Ok(tree
         .lines()
         .filter(|line| !line.contains("(proc-macro)"))
         .filter_map(name)
-        .filter(|name| name != "iexec-enclave")
+        .filter(|name| name != package)
         .collect())
 }

@@ -10,28 +10,28 @@ use iexec_chain::{
     devnet::{CHAIN_ID, DevAccount, HUB},
     wallet::Wallet,
 };
-use iexec_protocol::{Address, id::Sha256};
-use iexec_sms::simulated_pki::{self, SimulatedPki};
+use iexec_protocol::Address;
+use sha2::{Digest as _, Sha384};
 
 use super::{
     Flags,
     ports::{Ports, url},
     process::ServiceCommand,
+    simulated_tee::SimulatedTee,
 };
 
 type FlagList = Vec<(&'static str, String)>;
 
 /// The services' commands, in the order of their start.
-pub(crate) fn commands(flags: &Flags, ports: &Ports, pool: Address) -> Result<Vec<ServiceCommand>> {
-    let pki = simulated_pki::prepare(&flags.data.join("simulated-tee"))?;
+pub(crate) fn commands(flags: &Flags, ports: &Ports, pool: Address, tee: &SimulatedTee) -> Result<Vec<ServiceCommand>> {
     let enclave = installed_enclave(flags)?;
     let directory = vec![("--scheduler", format!("{pool}={}", url(ports.scheduler)))];
     let all = [
-        ("sms", ports.sms, sms(flags, ports, &enclave, &pki)?),
+        ("sms", ports.sms, sms(flags, ports, &enclave, tee)?),
         ("storage", ports.storage, vec![]),
         ("market", ports.market, directory),
         ("scheduler", ports.scheduler, scheduler(flags, ports, pool)?),
-        ("worker", ports.worker, worker(flags, ports, &enclave, &pki)?),
+        ("worker", ports.worker, worker(flags, ports, &enclave, tee)?),
     ];
     Ok(all.map(|(name, port, more)| command(flags, ports, name, port, more)).into())
 }
@@ -48,11 +48,12 @@ fn command(flags: &Flags, ports: &Ports, name: &'static str, port: u16, more: Fl
     ServiceCommand { name, arguments: words.collect() }
 }
 
-fn sms(flags: &Flags, ports: &Ports, enclave: &Path, pki: &SimulatedPki) -> Result<FlagList> {
+fn sms(flags: &Flags, ports: &Ports, enclave: &Path, tee: &SimulatedTee) -> Result<FlagList> {
     let program = fs::read(enclave).with_context(|| format!("cannot read {}", enclave.display()))?;
-    let mut list = vec![("--url", url(ports.sms)), ("--enclave-measurement", Sha256::of(program).to_string())];
+    let measurement = const_hex::encode(Sha384::digest(program));
+    let mut list = vec![("--url", url(ports.sms)), ("--enclave-measurement", measurement)];
     if !flags.without_simulated_tee {
-        list.push(("--insecure-simulated-tee", pki.root.to_string()));
+        list.push(("--insecure-simulated-tee", tee.root.display().to_string()));
     }
     Ok(list)
 }
@@ -69,7 +70,7 @@ fn scheduler(flags: &Flags, ports: &Ports, pool: Address) -> Result<FlagList> {
     ])
 }
 
-fn worker(flags: &Flags, ports: &Ports, enclave: &Path, pki: &SimulatedPki) -> Result<FlagList> {
+fn worker(flags: &Flags, ports: &Ports, enclave: &Path, tee: &SimulatedTee) -> Result<FlagList> {
     let mut list = vec![
         ("--scheduler", url(ports.scheduler)),
         ("--wallet", key_file(flags, "worker", &DevAccount::Worker(0).wallet()?)?),
@@ -77,7 +78,7 @@ fn worker(flags: &Flags, ports: &Ports, enclave: &Path, pki: &SimulatedPki) -> R
         ("--gateway", url(ports.storage)),
         ("--images", absolute(&flags.images())?.display().to_string()),
         ("--engine", flags.engine.name().to_owned()),
-        ("--simulated-platform", pki.platform.display().to_string()),
+        ("--simulated-platform", tee.platform.display().to_string()),
         ("--reach", "loopback".to_owned()),
     ];
     list.extend(flags.runtime.iter().map(|program| ("--runtime", program.display().to_string())));

@@ -9,6 +9,7 @@ mod ports;
 mod process;
 mod screen;
 mod setup;
+mod simulated_tee;
 
 use std::{
     fs::{File, TryLockError},
@@ -37,6 +38,9 @@ pub(crate) struct Flags {
     /// The statically linked enclave program [default: target/devnet/iexec-enclave of the project]
     #[arg(long, value_name = "FILE", env = "IEXEC_ENCLAVE")]
     enclave: Option<PathBuf>,
+    /// The program that makes the simulated TEE's keys [default: iexec-simulated-tee beside this program]
+    #[arg(long, value_name = "FILE", env = "IEXEC_SIMULATED_TEE_MAKER")]
+    simulated_tee_maker: Option<PathBuf>,
     /// Folder under which apps' local OCI layouts may lie [default: target/devnet/images of the project]
     #[arg(long, value_name = "FOLDER")]
     images: Option<PathBuf>,
@@ -91,11 +95,12 @@ async fn services(flags: &Flags, ports: &Ports, anvil: &Anvil, stop: &Cancellati
     let faucet = faucet::run(&chain, ports.faucet, stop.clone()).await?;
     let mut processes = process::Processes::new(&flags.data)?;
     let ready = async {
+        let tee = simulated_tee::prepare(&flags.simulated_tee_maker()?, &flags.simulated_tee()).await?;
         let pool = setup::workerpool(&chain).await?;
-        let commands = commands::commands(flags, ports, pool)?;
+        let commands = commands::commands(flags, ports, pool, &tee)?;
         processes.start(commands, ports).await?;
         setup::publish_orders(&chain, ports, pool).await?;
-        chain_files::write(&flags.data, ports)?;
+        chain_files::write(flags, ports)?;
         anyhow::Ok(pool)
     };
     let pool = tokio::select! {
@@ -126,6 +131,20 @@ impl Flags {
 
     fn enclave(&self) -> PathBuf {
         self.enclave.clone().unwrap_or_else(|| project().join("target/devnet/iexec-enclave"))
+    }
+
+    fn simulated_tee_maker(&self) -> Result<PathBuf> {
+        match &self.simulated_tee_maker {
+            Some(program) => Ok(program.clone()),
+            None => Ok(std::env::current_exe()
+                .context("cannot find this program's own file")?
+                .with_file_name(simulated_tee::PROGRAM)),
+        }
+    }
+
+    /// Its keys, its root and its collateral.
+    fn simulated_tee(&self) -> PathBuf {
+        self.data.join("simulated-tee")
     }
 
     fn images(&self) -> PathBuf {

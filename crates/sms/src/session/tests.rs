@@ -1,16 +1,20 @@
-use iexec_attestation::v1::{Policy, TrustAnchors, verify};
+use iexec_attestation::{
+    Collateral, DcapCollateral, DcapPolicy, Expected, Policy, References, SimulatedReference, TcbStatus, TrustAnchors,
+    verify,
+};
 use iexec_chain::view::{App, Dataset};
 use iexec_protocol::{
     B256, U256,
     authorization::{TaskRef, WorkerpoolAuthorization},
     deal::{Deal, Resource},
-    evidence::{
-        Evidence, Nonce, Tee, report_data,
-        simulated::{PlatformCertificate, SimulatedQuote},
-    },
+    evidence::{Evidence, Nonce, Tee, image_event, report_data},
     id::DealId,
     tag::Tag,
     task::{ChainStatus, ChainTask},
+};
+use iexec_simulated_tee::{
+    Td, measured,
+    pki::{Pki, Terms},
 };
 
 use super::*;
@@ -107,15 +111,23 @@ fn authorized(challenge: Address) -> Authorized {
 }
 
 fn attested(task: TaskId, image: Sha256) -> Attested {
-    let (nonce, enclave) = (Nonce(B256::repeat_byte(1)), Sha256::of("enclave"));
-    let certificate = PlatformCertificate::issue(&key(1), key(2).address()).unwrap();
-    let data = report_data(&[9; 32], iexec_protocol::Address::ZERO, task, nonce, image);
-    let quote = SimulatedQuote::sign(enclave, data, &key(2), certificate).unwrap();
-    let quote = serde_json::to_vec(&quote).unwrap();
-    let evidence = Evidence { tee: Tee::Simulated, key: B256::repeat_byte(9), signer: iexec_protocol::Address::ZERO, image, quote, certificates: vec![] };
-    let policy = Policy { tees: vec![Tee::Simulated], measurements: vec![enclave], image };
-    let anchors = TrustAnchors::hardware().insecure_with_simulated(key(1).address());
-    verify(&evidence, task, nonce, &anchors, &policy, 0).unwrap()
+    const NOW: u64 = 1_790_000_000;
+    let (nonce, signer, mrtd) = (Nonce(B256::repeat_byte(1)), address(6), measured(b"enclave"));
+    let pki = Pki::from_secret(&[1; 32]).unwrap();
+    let td = Td::new(mrtd, report_data(&[9; 32], signer, task, nonce, image)).extend(3, &image_event(image));
+    let (quote, certificates) = (pki.platform().unwrap().quote(&td), Vec::new());
+    let evidence = Evidence { tee: Tee::Simulated, key: B256::repeat_byte(9), signer, image, quote, certificates };
+    let collateral = serde_json::to_vec(&pki.collateral(&Terms::sound(NOW, NOW + 60)).unwrap()).unwrap();
+    let collateral = Collateral::Dcap(DcapCollateral::from_json(&collateral).unwrap());
+    let simulated = vec![SimulatedReference { name: "enclave".into(), mrtd: mrtd.into() }];
+    let policy = Policy {
+        tees: vec![Tee::Simulated],
+        references: References { simulated, ..References::default() },
+        dcap: DcapPolicy { statuses: vec![TcbStatus::UpToDate], ..Policy::nothing().dcap },
+        ..Policy::nothing()
+    };
+    let anchors = TrustAnchors::hardware().insecure_with_simulated(pki.root_der().to_vec()).unwrap();
+    verify(&evidence, &Expected { task, nonce, image }, &collateral, &anchors, &policy, NOW).unwrap()
 }
 
 fn opened(deal: Deal, secrets: &Secrets) -> Result<Session, SessionError> {

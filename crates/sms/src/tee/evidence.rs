@@ -1,11 +1,10 @@
 //! The release of a session: evidence in, the session sealed to the enclave's key out (spec SMS-44 to SMS-47).
 
-use iexec_attestation::v1::{Attested, Policy, TrustAnchors, verify};
+use iexec_attestation::{Attested, Collateral, Expected, Policy, TrustAnchors, verify};
 use iexec_chain::Chain;
 use iexec_protocol::{
     Timestamp,
     evidence::{Evidence, Tee},
-    id::Sha256,
     session::{MAX_FRAME, SealedSession, seal},
 };
 
@@ -21,7 +20,8 @@ use crate::{
 pub(crate) struct Trust {
     pub(crate) anchors: TrustAnchors,
     pub(crate) tees: Vec<Tee>,
-    pub(crate) enclaves: Vec<Sha256>,
+    pub(crate) policy: Policy,
+    pub(crate) collateral: Collateral,
 }
 
 /// Gives a pending session to the enclave that `evidence` is of, once. All is read from the chain again: an
@@ -67,8 +67,8 @@ fn attest(
     nonce: iexec_protocol::evidence::Nonce,
     now: Timestamp,
 ) -> Result<Attested, Refusal> {
-    let policy = Policy { tees: trust.tees.clone(), measurements: trust.enclaves.clone(), image: description.image() };
-    Ok(verify(evidence, description.task.id, nonce, &trust.anchors, &policy, now)?)
+    let expected = Expected { task: description.task.id, nonce, image: description.image() };
+    Ok(verify(evidence, &expected, &trust.collateral, &trust.anchors, &trust.policy, now)?)
 }
 
 /// A sealed session must fit into one frame of the enclave's pipe; base64 makes three bytes four.

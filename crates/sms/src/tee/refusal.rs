@@ -1,7 +1,7 @@
 //! Refusals under `/tee`: `{"error": <iExec's name>, "detail": "<cause>: <sentence>"}` with a status that tells the truth
 //! (spec SMS-50).
 
-use iexec_attestation::v1::AttestationError;
+use iexec_attestation::AttestationError;
 use iexec_chain::ChainError;
 use iexec_protocol::{
     Address,

@@ -19,10 +19,7 @@ use iexec_protocol::{
         Call, CallError,
         sms::{Attest, GetChallenge, OpenSession, SecretId, SessionOffer, SetSecret},
     },
-    evidence::{
-        Evidence, Tee, report_data,
-        simulated::{PlatformFile, SimulatedQuote},
-    },
+    evidence::{Evidence, Tee, image_event, report_data},
     id::{DealId, Sha256, TaskId},
     key::SigningKey,
     order::{AppOrder, DatasetOrder, Order, RequestOrder, Signed, Unverified, WorkerpoolOrder},
@@ -30,7 +27,8 @@ use iexec_protocol::{
     tag::Tag,
 };
 use iexec_service::{CancellationToken, Client};
-use iexec_sms::{Config, Sms, simulated_pki};
+use iexec_simulated_tee::{Platform, Td, measured, pki};
+use iexec_sms::{Config, Digest384, Sms};
 use tempfile::TempDir;
 
 pub const ENCRYPTED: &str = r#"{"iexec_result_encryption":true}"#;
@@ -75,8 +73,8 @@ pub fn client() -> Client {
     Client::new().unwrap()
 }
 
-pub fn enclave() -> Sha256 {
-    Sha256::of("the enclave program")
+pub fn enclave() -> Digest384 {
+    measured(b"the enclave program").into()
 }
 
 pub fn image() -> Sha256 {
@@ -85,7 +83,8 @@ pub fn image() -> Sha256 {
 
 /// Settings of an SMS on `chain_url`, believing in the simulated root of `folder`.
 pub fn config(chain_url: &str, folder: &TempDir) -> Config {
-    let pki = simulated_pki::prepare(&folder.path().join("pki")).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let files = pki::setup(&folder.path().join("pki"), now, pki::VALIDITY).unwrap();
     Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         public_url: None,
@@ -97,7 +96,7 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,
         enclaves: vec![enclave()],
-        insecure_simulated_tee: Some(pki.root),
+        insecure_simulated_tee: Some(files.root),
     }
 }
 
@@ -255,21 +254,19 @@ pub fn authorization(task: &TaskRef, challenge: Address) -> OpenSession {
 }
 
 /// What the enclave shows on the machine whose keys are in `folder`.
-pub fn evidence(folder: &TempDir, enclave: Sha256, key: &EphemeralKey, task: TaskId, offer: &SessionOffer) -> Evidence {
-    let file = std::fs::read(folder.path().join("pki").join(simulated_pki::PLATFORM)).unwrap();
-    let PlatformFile { key: platform, certificate } = serde_json::from_slice(&file).unwrap();
-    let platform = SigningKey::from_hex(&platform).unwrap();
-    let data = report_data(key.public(), Address::ZERO, task, offer.nonce, image());
-    let quote = SimulatedQuote::sign(enclave, data, &platform, certificate).unwrap();
-    let quote = serde_json::to_vec(&quote).unwrap();
-    Evidence {
-        tee: Tee::Simulated,
-        key: B256::from(*key.public()),
-        signer: Address::ZERO,
-        image: image(),
-        quote,
-        certificates: vec![],
-    }
+pub fn evidence(
+    folder: &TempDir,
+    enclave: Digest384,
+    key: &EphemeralKey,
+    task: TaskId,
+    offer: &SessionOffer,
+) -> Evidence {
+    let file = std::fs::read(folder.path().join("pki").join(pki::PLATFORM)).unwrap();
+    let (signer, image) = (Address::repeat_byte(6), image());
+    let data = report_data(key.public(), signer, task, offer.nonce, image);
+    let td = Td::new(enclave.0, data).extend(3, &image_event(image));
+    let quote = Platform::from_json(&file).unwrap().quote(&td);
+    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), signer, image, quote, certificates: vec![] }
 }
 
 pub fn enclave_key() -> EphemeralKey {
