@@ -5,6 +5,7 @@
 //!
 //! What it is not: it makes no evidence, runs no app, sends no transaction.
 
+pub mod admin;
 mod description;
 mod http;
 mod private_file;

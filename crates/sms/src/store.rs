@@ -5,6 +5,7 @@
 //! writes go through one task that commits many at once (`writer.rs`).
 
 mod audit;
+mod backup;
 mod challenges;
 mod engine;
 mod error;
@@ -12,8 +13,10 @@ mod kek;
 mod keys;
 mod location;
 mod nonces;
+pub(crate) mod rotation;
 mod secrets;
 mod sessions;
+pub(crate) mod verify;
 mod writer;
 
 use std::sync::Arc;
@@ -30,11 +33,15 @@ use self::{
 
 #[allow(unused_imports, reason = "the session's and the second API's callers come next")]
 pub(crate) use audit::{Entry, Event};
+pub use backup::{BackupCounts, BackupKey, BackupTo};
+pub(crate) use backup::{backup, restore};
 pub(crate) use error::StoreError;
 pub use location::{DatabaseUrl, KekSource, Location};
+pub use rotation::{KeyLine, Rotated};
 #[allow(unused_imports, reason = "the second API's callers come next")]
 pub(crate) use secrets::{Created, Deleted, Fence, Listed, Put, Updated};
 pub(crate) use sessions::{Pending, Stored};
+pub use verify::AuditHead;
 
 /// The database's name in the data folder.
 const DATABASE: &str = "sms.sqlite";
@@ -86,7 +93,8 @@ impl Store {
     }
 }
 
-/// Opens a store: its database, its schema, its keys. A file that is not taken `exclusive`ly must exist already.
+/// Opens a store: its database, its keys. A service opens it `exclusive`ly, and brings its schema up to date; others
+/// open what is there.
 async fn open(location: &Location, exclusive: bool) -> anyhow::Result<(Engine, KeyRing)> {
     let place = place(location, exclusive);
     let name = name(location);
@@ -94,13 +102,25 @@ async fn open(location: &Location, exclusive: bool) -> anyhow::Result<(Engine, K
     let mut db = engine.connect().await.with_context(|| format!("the store {name}"))?;
     let now = stored_time(clock::now());
     let mut transaction = writer::begin(engine.kind, &mut db).await?;
-    engine::migrate(engine.kind, &mut transaction)
-        .await
-        .with_context(|| format!("the store {name} cannot be migrated"))?;
+    let ready = if exclusive {
+        engine::migrate(engine.kind, &mut transaction).await
+    } else {
+        engine::check_schema(engine.kind, &mut transaction).await
+    };
+    ready.with_context(|| format!("the store {name}"))?;
     let ring = KeyRing::open(engine.kind, &mut transaction, &location.kek, &location.data, now).await;
     let ring = ring.with_context(|| format!("the keys of the store {name}"))?;
     transaction.commit().await.with_context(|| format!("the store {name}"))?;
     Ok((engine, ring))
+}
+
+/// Reaches a store beside its service, as it is: without its keys, and never changing its schema.
+async fn reach(location: &Location) -> anyhow::Result<Engine> {
+    let name = name(location);
+    let engine = Engine::open(place(location, false)).await.with_context(|| format!("the store {name}"))?;
+    let mut db = engine.connect().await?;
+    engine::check_schema(engine.kind, &mut db).await.with_context(|| format!("the store {name}"))?;
+    Ok(engine)
 }
 
 fn place(location: &Location, exclusive: bool) -> Place {

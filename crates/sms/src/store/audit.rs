@@ -21,8 +21,6 @@ use super::{
 const TABLE: &str = "audit";
 /// Longest text of a field, in bytes: what a caller can make long is cut.
 const MAX_TEXT: usize = 512;
-/// Entries read at a time.
-const PAGE: i64 = 500;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -197,6 +197,16 @@ pub(super) async fn migrate(kind: Kind, db: &mut AnyConnection) -> anyhow::Resul
     Ok(())
 }
 
+/// Whether the database has this program's schema.
+pub(super) async fn check_schema(kind: Kind, db: &mut AnyConnection) -> anyhow::Result<()> {
+    let version = kind.pick("PRAGMA user_version", "SELECT version FROM schema_version");
+    let version: i64 = sqlx::query_scalar(version).fetch_one(db).await.context("it is no store of an SMS")?;
+    if version == 2 {
+        return Ok(());
+    }
+    bail!("it has schema {version}, this program knows 2\nhint: a newer SMS migrates an older store when it starts")
+}
+
 /// The schema that the database has. On PostgreSQL, replicas that start together wait here for each other.
 pub(super) async fn schema(kind: Kind, db: &mut AnyConnection) -> Result<i64, sqlx::Error> {
     if kind == Kind::Sqlite {

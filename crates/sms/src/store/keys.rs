@@ -25,8 +25,6 @@ const TABLE: &str = "data_key";
 pub(super) struct Keys {
     values: BTreeMap<i64, Vault>,
     marks: Key,
-    /// As read; the writer asks again before it seals.
-    active: i64,
 }
 
 impl Keys {
@@ -128,24 +126,17 @@ type Wrapped = (i64, String, String, Option<Vec<u8>>);
 
 /// Unwraps all keys.
 async fn load(db: &mut AnyConnection, kek: &Kek) -> Result<Keys, StoreError> {
-    let (mut values, mut marks, mut active) = (BTreeMap::new(), None, None);
-    for (id, purpose, state, key) in unwrapped(db, kek).await? {
+    let (mut values, mut marks) = (BTreeMap::new(), None);
+    for (id, purpose, _, key) in unwrapped(db, kek).await? {
         match purpose.as_str() {
             "marks" => marks = Some(key),
             _ => {
-                if state == "ACTIVE" {
-                    active = Some(id);
-                }
                 values.insert(id, Vault::new(&key));
             }
         }
     }
-    let missing = |what: &str| StoreError::row(TABLE, &format!("there is no key {what}"));
-    Ok(Keys {
-        values,
-        marks: marks.ok_or_else(|| missing("of marks"))?,
-        active: active.ok_or_else(|| missing("that is active"))?,
-    })
+    let marks = marks.ok_or_else(|| StoreError::row(TABLE, &"there is no key of marks"))?;
+    Ok(Keys { values, marks })
 }
 
 /// Id, purpose, state and key of each data key.

@@ -1,0 +1,68 @@
+//! What an operator does to a store beside the running service: keys, backup, audit log.
+//!
+//! Each works on a live store, `SQLite` or PostgreSQL, except [`restore`], which makes one.
+
+use std::path::PathBuf;
+
+use iexec_service::BoxFuture;
+
+pub use crate::store::{
+    AuditHead, BackupCounts, BackupKey, BackupTo, DatabaseUrl, KekSource, KeyLine, Location, Rotated,
+};
+use crate::store::{rotation, verify};
+
+/// The data keys, and what they are wrapped under.
+pub fn keys(at: Location) -> BoxFuture<'static, anyhow::Result<Vec<KeyLine>>> {
+    Box::pin(async move { rotation::list(&at).await })
+}
+
+/// Makes a new data key, seals every value under it, destroys the old ones.
+pub fn rotate(at: Location) -> BoxFuture<'static, anyhow::Result<Rotated>> {
+    Box::pin(async move { rotation::rotate(&at).await })
+}
+
+/// Wraps the data keys under one more key-encryption key, whose id is returned. Services go on with either.
+pub fn add_kek(at: Location, new: KekSource) -> BoxFuture<'static, anyhow::Result<String>> {
+    Box::pin(async move { rotation::add_kek(&at, &new).await })
+}
+
+/// Drops a key-encryption key; `at` names the one that stays.
+pub fn drop_kek(at: Location, id: String) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move { rotation::drop_kek(&at, &id).await })
+}
+
+/// Writes an encrypted backup of one moment to a new file.
+pub fn backup(at: Location, out: PathBuf, to: BackupTo) -> BoxFuture<'static, anyhow::Result<BackupCounts>> {
+    Box::pin(async move { crate::store::backup(&at, &out, &to).await })
+}
+
+/// Makes a store of a backup: everything is checked first, then written in one transaction.
+pub fn restore(at: Location, file: PathBuf, key: BackupKey) -> BoxFuture<'static, anyhow::Result<BackupCounts>> {
+    Box::pin(async move { crate::store::restore(&at, &file, &key).await })
+}
+
+/// Follows the audit log from an entry on; its head.
+///
+/// # Errors
+/// An entry was changed, removed or moved. That the end was cut off shows only against a `known` head.
+pub fn verify_audit(
+    at: Location,
+    from: u64,
+    known: Option<AuditHead>,
+) -> BoxFuture<'static, anyhow::Result<AuditHead>> {
+    Box::pin(async move { verify::verify(&at, from, known).await })
+}
+
+/// Hands each entry of the audit log from `from` on to `show`, as one JSON object.
+pub fn show_audit(
+    at: Location,
+    from: u64,
+    mut show: impl FnMut(&str) -> anyhow::Result<()> + Send + 'static,
+) -> BoxFuture<'static, anyhow::Result<()>> {
+    Box::pin(async move { verify::show(&at, from, &mut show).await })
+}
+
+/// The audit log's head, to be kept elsewhere.
+pub fn audit_head(at: Location) -> BoxFuture<'static, anyhow::Result<AuditHead>> {
+    Box::pin(async move { verify::head(&at).await })
+}
