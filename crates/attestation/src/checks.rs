@@ -5,7 +5,7 @@ use iexec_protocol::evidence::{self, Evidence, MAX_CERTIFICATES, MAX_QUOTE, Tee}
 
 use crate::{
     AttestationError, Claims, Collateral, Digest384, Expected, Measurement, TcbClaims, TcbStatus, decision::Question,
-    quote::Quote,
+    quote::Quote, snp,
 };
 
 /// A check holds, or says both sides.
@@ -106,17 +106,23 @@ pub(crate) fn reference(question: &Question<'_>, quote: &Quote) -> Checked {
 /// Spec ATT-12.
 pub(crate) fn collateral(question: &Question<'_>, quote: &Quote) -> Checked {
     match (quote, question.collateral) {
-        (Quote::Dcap(quote), Collateral::Dcap(collateral)) => collateral.check_platform(&quote.id()),
-        (Quote::Snp(_), Collateral::Snp(collateral)) => collateral.check_present(&question.policy.snp),
+        (Quote::Dcap(quote), Collateral::Dcap(collateral)) => collateral.check_platform(quote.id()),
+        (Quote::Snp(report), Collateral::Snp(collateral)) => {
+            snp::check_collateral(report, &question.evidence.certificates, collateral, &question.policy.snp)
+        }
         _ => Err(question.wrong_collateral()),
     }
 }
 
 /// Spec ATT-13.
-pub(crate) fn collateral_dates(question: &Question<'_>, _: &Quote) -> Checked {
-    match question.collateral {
-        Collateral::Dcap(collateral) => collateral.check_dates(question.now),
-        Collateral::Snp(collateral) => collateral.check_dates(question.now),
+pub(crate) fn collateral_dates(question: &Question<'_>, quote: &Quote) -> Checked {
+    let now = question.now;
+    match (quote, question.collateral) {
+        (Quote::Dcap(_), Collateral::Dcap(collateral)) => collateral.check_dates(now),
+        (Quote::Snp(report), Collateral::Snp(collateral)) => {
+            snp::check_dates(report, &question.evidence.certificates, collateral, now)
+        }
+        _ => Err(question.wrong_collateral()),
     }
 }
 

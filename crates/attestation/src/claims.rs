@@ -50,6 +50,7 @@ impl CollateralDates {
 
 /// What was measured, by kind of TEE.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "few live at a time, and a box would be in every pattern")]
 pub enum Measurement {
     /// A TD of Intel TDX, or the simulation of one.
     Tdx(TdxMeasurement),

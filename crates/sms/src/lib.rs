@@ -172,7 +172,7 @@ fn trust(config: &Config) -> anyhow::Result<Trust> {
     Ok(Trust { anchors, tees: vec![Tee::Simulated], policy, collateral: Collateral::Dcap(collateral) })
 }
 
-/// Spec ATT-11.
+/// Spec ATT-41.
 fn check_local(chain_id: u64) -> anyhow::Result<()> {
     if LOCAL_CHAINS.contains(&chain_id) {
         return Ok(());
@@ -183,7 +183,7 @@ fn check_local(chain_id: u64) -> anyhow::Result<()> {
     )
 }
 
-/// A simulation says so where people and monitors look (spec ATT-12).
+/// A simulation says so where people and monitors look (spec ATT-42).
 fn show_trust(trust: &Trust, metrics: &Metrics) {
     let simulated = trust.tees.contains(&Tee::Simulated);
     let help = "1 if evidence of this TEE is accepted; tee=\"simulated\" protects nothing.";

@@ -171,7 +171,7 @@ impl DcapCollateral {
     }
 
     /// Whether it speaks about this platform.
-    pub(crate) fn check_platform(&self, id: &DcapId) -> Result<(), AttestationError> {
+    pub(crate) fn check_platform(&self, id: DcapId) -> Result<(), AttestationError> {
         let kind = if id.sgx { ["SGX", "QE"] } else { ["TDX", "TD_QE"] };
         let about = |what, expected: String, found: &str| {
             if found.eq_ignore_ascii_case(&expected) {

@@ -27,7 +27,7 @@ const MAX_CHAIN: usize = 8;
 
 /// Bit 1 of an enclave's attributes (Intel SDM 3D, ATTRIBUTES.DEBUG).
 const SGX_DEBUG: u8 = 1 << 1;
-/// Bits 0 and 4 to 6 of a TD's attributes (Intel TDX module ABI, TD_ATTRIBUTES: DEBUG, and the profiling bits).
+/// Bits 0 and 4 to 6 of a TD's attributes (Intel TDX module ABI, `TD_ATTRIBUTES`: DEBUG, and the profiling bits).
 const TD_DEBUG: u64 = 1;
 const TD_PROFILING: u64 = 0b111 << 4;
 /// Bit 29: MIGRATABLE.

@@ -17,7 +17,7 @@ use sev::{
 };
 
 use self::certificate::Endorsement;
-use crate::{AttestationError, Claims, CollateralDates, TcbClaims};
+use crate::{AttestationError, Claims, CollateralDates, SnpPolicy, TcbClaims};
 
 /// Generations of EPYC processors whose roots are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ impl SnpProduct {
             Generation::Milan => Some(Self::Milan),
             Generation::Genoa => Some(Self::Genoa),
             Generation::Turin => Some(Self::Turin),
-            _ => None,
+            Generation::Venice => None,
         }
     }
 
@@ -87,10 +87,7 @@ fn authenticate_under(
     collateral: &SnpCollateral,
     now: Timestamp,
 ) -> Result<Claims, AttestationError> {
-    let vcek = collateral.vcek(table)?;
-    let vcek = Endorsement::parse(&vcek)?;
-    let product = vcek.product()?;
-    report.check_product(product)?;
+    let (vcek, product) = endorsement(report, table, collateral)?;
     let unauthentic = |error: std::io::Error| not_authentic(error.to_string());
     let chain = Chain { ca: authorities(product).map_err(unauthentic)?, vek: vcek.certificate().clone() };
     (&chain, report.inner()).verify().map_err(unauthentic)?;
@@ -110,6 +107,43 @@ fn authenticate_under(
         tcb: TcbClaims::Snp(report.tcb(product)),
         collateral: CollateralDates { issued, expires },
     })
+}
+
+/// The VCEK that is to have signed the report, and the generation that both are of.
+fn endorsement(
+    report: &SnpReport,
+    table: &[u8],
+    collateral: &SnpCollateral,
+) -> Result<(Endorsement, SnpProduct), AttestationError> {
+    let vcek = Endorsement::parse(&collateral.vcek(table)?)?;
+    let product = vcek.product()?;
+    report.check_product(product)?;
+    Ok((vcek, product))
+}
+
+/// Whether the collateral speaks about the report's platform: cheap, and no proof.
+pub(crate) fn check_collateral(
+    report: &SnpReport,
+    table: &[u8],
+    collateral: &SnpCollateral,
+    policy: &SnpPolicy,
+) -> Result<(), AttestationError> {
+    collateral.check_present(policy)?;
+    let (vcek, product) = endorsement(report, table, collateral)?;
+    vcek.check_platform(report, product)
+}
+
+/// Whether revocation list and certificates hold at `now`: cheap, and no proof.
+pub(crate) fn check_dates(
+    report: &SnpReport,
+    table: &[u8],
+    collateral: &SnpCollateral,
+    now: Timestamp,
+) -> Result<(), AttestationError> {
+    collateral.check_dates(now)?;
+    let (vcek, product) = endorsement(report, table, collateral)?;
+    let ca = product.authorities().map_err(|error| not_authentic(error.to_string()))?;
+    check_validity(&Chain { ca, vek: vcek.certificate().clone() }, now).map(drop)
 }
 
 /// Whether ARK, ASK and VCEK hold at `now`; the first end among them.

@@ -138,9 +138,9 @@ changed! { milan:
     author_key_digest 0x110, 48, SIGNED;
     report_id 0x140, 32, SIGNED;
     migration_agent 0x160, 32, &["migration"];
-    reported_tcb 0x180, 8, SIGNED;
+    reported_tcb 0x180, 8, &["collateral", "authenticity"];
     reserved_1 0x188, 24, FORMAT;
-    chip_id 0x1a0, 64, SIGNED;
+    chip_id 0x1a0, 64, &["collateral"];
     committed_tcb 0x1e0, 8, SIGNED;
     current_version 0x1e8, 3, SIGNED;
     committed_version 0x1ec, 3, SIGNED;
