@@ -26,7 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Role {
     /// Run the SMS: it keeps secrets and gives them to attested enclaves
-    Sms(sms::Flags),
+    Sms(sms::Sms),
     /// Run the scheduler: it watches a workerpool's deals and grants their tasks to workers
     Scheduler(scheduler::Flags),
     /// Run a worker: it runs apps with the enclave and contributes their results
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     };
     iexec_service::crypto::install();
     let result = match cli.role {
-        Role::Sms(flags) => common::run(&flags.common.clone(), |stop| sms::run(flags, stop)),
+        Role::Sms(sms) => sms::start(sms),
         Role::Scheduler(flags) => common::run(&flags.common.clone(), |stop| scheduler::run(flags, stop)),
         Role::Worker(flags) => common::run(&flags.common.clone(), |stop| worker::run(flags, stop)),
         Role::Storage(flags) => common::run(&flags.common.clone(), |stop| storage::run(flags, stop)),

@@ -1,13 +1,62 @@
-//! `iexecd sms`.
+//! `iexecd sms`: the service, and the commands beside it.
+
+mod place;
+mod tool;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand as _};
 use iexec_service::{BoxFuture, CancellationToken, limit::Rate};
 use iexec_sms::{Digest384, OwnerLimits};
 
 use crate::common::{Common, http_url};
+
+/// What `iexecd sms` is asked to do.
+pub(crate) enum Sms {
+    /// Run the service.
+    Serve(Box<Flags>),
+    /// Something beside it.
+    Tool(Box<tool::Tool>),
+}
+
+// Either the service's flags or a command: clap's derive knows no such pair.
+impl Args for Sms {
+    fn augment_args(command: Command) -> Command {
+        let command = tool::Tool::augment_subcommands(Flags::augment_args(command));
+        command
+            .subcommand_required(false)
+            .arg_required_else_help(false)
+            .args_conflicts_with_subcommands(true)
+            .subcommand_negates_reqs(true)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Sms {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        if matches.subcommand_name().is_some() {
+            return tool::Tool::from_arg_matches(matches).map(Box::new).map(Self::Tool);
+        }
+        Flags::from_arg_matches(matches).map(Box::new).map(Self::Serve)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Does it.
+pub(crate) fn start(sms: Sms) -> Result<()> {
+    match sms {
+        Sms::Serve(flags) => crate::common::run(&flags.common.clone(), |stop| run(*flags, stop)),
+        Sms::Tool(tool) => tool::run(*tool),
+    }
+}
 
 /// Flags of the Secret Management Service.
 #[derive(Args, Clone)]
@@ -17,6 +66,8 @@ use crate::common::{Common, http_url};
 pub(crate) struct Flags {
     #[command(flatten)]
     pub(crate) common: Common,
+    #[command(flatten)]
+    place: place::Place,
     /// Origin under which workers reach this SMS; the address it listens on if absent
     #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
@@ -36,13 +87,14 @@ pub(crate) struct Flags {
 }
 
 /// Runs it.
-pub(crate) fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
+fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> {
+    let at = flags.place.at(&flags.common.data);
     let config = iexec_sms::Config {
         listen: flags.common.listen(),
         public_url: flags.url,
-        data: flags.common.data,
-        database: None,
-        kek: iexec_sms::KekSource::DataFolder,
+        data: at.data,
+        database: at.database,
+        kek: at.kek,
         limits: OwnerLimits { secrets: flags.owner_secrets, rate: Some(flags.owner_rate) },
         chain_url: flags.common.rpc,
         chain_id: flags.common.chain_id,

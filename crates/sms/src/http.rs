@@ -71,10 +71,7 @@ pub(crate) fn checks(context: &Shared) -> Vec<Check> {
     fn chain(sms: &Shared) -> BoxFuture<'_, Result<u64, ChainError>> {
         Box::pin(async { sms.chain().await?.block_number().await })
     }
-    vec![
-        Check::answers("database", Arc::clone(context), database),
-        Check::answers("chain", Arc::clone(context), chain),
-    ]
+    vec![Check::answers("database", Arc::clone(context), database), Check::answers("chain", Arc::clone(context), chain)]
 }
 
 /// What the routes are, as OpenAPI 3.1.

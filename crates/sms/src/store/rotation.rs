@@ -24,7 +24,7 @@ use crate::vault::Key;
 const BATCH: i64 = 200;
 
 /// A key of the store, without its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct KeyLine {
     /// Its number.
     pub id: i64,
