@@ -21,7 +21,6 @@ mod policy;
 mod quote;
 mod reference;
 mod snp;
-pub mod v1;
 
 pub use anchors::TrustAnchors;
 pub use attested::{Attested, Expected};

@@ -1,7 +1,7 @@
 //! Evidence (RATS, RFC 9334): what an enclave shows so that somebody trusts it. Made here, verified elsewhere.
 //!
 //! Evidence binds a fresh HPKE key, the task, the verifier's nonce and the app's image to a measured program. The
-//! quote's own format is the TEE's; the simulated TEE's is in [`simulated`].
+//! quote's own format is the TEE's; the simulated TEE's is that of TDX.
 
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
@@ -97,79 +97,6 @@ pub fn image_register(image: Sha256) -> [u8; 48] {
     hash.finalize().into()
 }
 
-/// The simulated TEE: a quote signed by a development platform key, which a development root certified.
-pub mod simulated {
-    use alloy_primitives::{Address, B256, keccak256};
-    use serde::{Deserialize, Serialize};
-
-    use crate::{
-        id::Sha256,
-        key::{KeyError, Signature, SigningKey},
-    };
-
-    /// The quote. JSON, since nothing measures it.
-    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct SimulatedQuote {
-        /// SHA-256 of the enclave program's file.
-        pub measurement: Sha256,
-        /// 64 bytes of hex.
-        #[serde(with = "const_hex")]
-        pub report_data: [u8; 64],
-        /// Who signs.
-        pub certificate: PlatformCertificate,
-        /// Over [`SimulatedQuote::hash`], by the platform key.
-        pub signature: Signature,
-    }
-
-    /// The root's word that a platform key is one of its own.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-    pub struct PlatformCertificate {
-        /// Address of the platform key.
-        pub platform: Address,
-        /// Over [`PlatformCertificate::hash`], by the root key.
-        pub signature: Signature,
-    }
-
-    impl PlatformCertificate {
-        /// Certifies a platform key.
-        pub fn issue(root: &SigningKey, platform: Address) -> Result<Self, KeyError> {
-            Ok(Self { platform, signature: root.sign_personal(Self::hash(platform))? })
-        }
-
-        /// What the root signs.
-        pub fn hash(platform: Address) -> B256 {
-            keccak256([b"iexec simulated platform v1".as_slice(), platform.as_slice()].concat())
-        }
-    }
-
-    impl SimulatedQuote {
-        /// Signs a quote.
-        pub fn sign(
-            measurement: Sha256,
-            report_data: [u8; 64],
-            platform: &SigningKey,
-            certificate: PlatformCertificate,
-        ) -> Result<Self, KeyError> {
-            let signature = platform.sign_personal(Self::hash(measurement, &report_data))?;
-            Ok(Self { measurement, report_data, certificate, signature })
-        }
-
-        /// What the platform signs.
-        pub fn hash(measurement: Sha256, report_data: &[u8; 64]) -> B256 {
-            keccak256([b"iexec simulated quote v1".as_slice(), measurement.as_bytes(), report_data].concat())
-        }
-    }
-
-    /// A platform as it lies on a simulated machine: its key and its certificate. The file is 0600.
-    #[derive(Serialize, Deserialize)]
-    pub struct PlatformFile {
-        /// 32 bytes of hex. A development key: it guards nothing.
-        pub key: String,
-        /// The root's certificate.
-        pub certificate: PlatformCertificate,
-    }
-}
-
 /// Serde form of bytes as base64 text.
 pub mod base64_bytes {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -189,17 +116,7 @@ pub mod base64_bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::{simulated::*, *};
-    use crate::key::SigningKey;
-
-    #[test]
-    fn a_simulated_quote_survives_json() {
-        let (root, platform) = (SigningKey::from_bytes(&[1; 32]).unwrap(), SigningKey::from_bytes(&[2; 32]).unwrap());
-        let certificate = PlatformCertificate::issue(&root, platform.address()).unwrap();
-        let quote = SimulatedQuote::sign(Sha256::of("enclave"), [5; 64], &platform, certificate).unwrap();
-        let json = serde_json::to_vec(&quote).unwrap();
-        assert_eq!(serde_json::from_slice::<SimulatedQuote>(&json).unwrap(), quote);
-    }
+    use super::*;
 
     #[test]
     fn report_data_changes_with_each_of_its_parts() {
