@@ -1,6 +1,7 @@
 //! `iexec result`: the beneficiary's keys, and what is done with results.
 
 pub(crate) mod decrypt;
+mod evidence;
 mod extract;
 pub(crate) mod facts;
 mod fitting;
@@ -118,7 +119,7 @@ impl ResultCommand {
             Self::ImportKey(command) => command.run(screen),
             Self::Decrypt(command) => command.run(screen),
             Self::Verify { archive, trust, chain } => {
-                verify::verify(&archive, &of_file(&archive, &trust), &chain, screen)
+                verify::verify(&archive, &of_file(&archive, &trust, &chain), &chain, screen)
             }
             Self::Inspect { archive } => verify::inspect(&archive, screen),
         }
@@ -131,7 +132,7 @@ impl Decrypt {
         let target = self.target()?;
         target.check()?;
         self.key.check()?;
-        let trust = of_file(&path, &self.trust);
+        let trust = of_file(&path, &self.trust, &self.chain);
         let (archive, origin) = source::open(&path, screen)?;
         let keys = || self.key.identities(&self.wallet, screen);
         let on_chain = |task| ask_chain(&self.chain, &trust, task);
@@ -157,10 +158,15 @@ impl Decrypt {
     }
 }
 
-/// The task of `<taskid>.zip`, where none is named.
-fn of_file(path: &Path, trust: &TrustOptions) -> TrustOptions {
+/// The task of `<taskid>.zip` and the simulated TEE's root of the chain's file, where none are named.
+fn of_file(path: &Path, trust: &TrustOptions, chain: &ChainOptions) -> TrustOptions {
     let of_name = || path.file_stem()?.to_str()?.parse().ok();
-    TrustOptions { task: trust.task.or_else(of_name), ..trust.clone() }
+    let of_chain = || {
+        let folder = chain.is_configured().ok()?.then(|| chain.network().ok())??.simulated_tee?;
+        Some(evidence::root_in(&folder))
+    };
+    let simulated_root = trust.simulated_root.clone().or_else(of_chain);
+    TrustOptions { task: trust.task.or_else(of_name), simulated_root, ..trust.clone() }
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {

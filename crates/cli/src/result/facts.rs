@@ -1,6 +1,8 @@
 //! What is known of a result: facts that were verified, and facts that could not be, with the reason. A fact that is
 //! wrong is neither: it is an error.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use iexec_protocol::{
     Address, B256,
@@ -11,6 +13,7 @@ use iexec_protocol::{
 };
 use serde::Serialize;
 
+use super::evidence;
 use crate::{
     chain_options::ChainOptions,
     failure::Failure,
@@ -33,6 +36,12 @@ pub(crate) struct TrustOptions {
     /// Take a simulated TEE for a real one (local networks and tests)
     #[arg(long)]
     pub(crate) insecure_simulated_tee: bool,
+    /// Root certificate (DER) of a simulated TEE, its collateral.json beside it; that of chain.json if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) simulated_root: Option<PathBuf>,
+    /// What the vendor says of the platform (TDX, SGX: collateral as JSON; SNP: the VCEK, DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) collateral: Option<PathBuf>,
 }
 
 /// What the chain knows about a result, for its receipt to be held against.
@@ -110,6 +119,7 @@ pub(crate) fn check_receipt(
         Err(failure) => facts.not_verifiable("that the key is the enclave's", failure.message),
     }
     tell(&receipt, options, facts);
+    evidence::check(&receipt, options, facts)?;
     Ok(Some(receipt))
 }
 
@@ -124,11 +134,6 @@ fn tell(receipt: &Receipt, options: &TrustOptions, facts: &mut Facts) {
         if !options.insecure_simulated_tee {
             facts.not_verifiable("that the machine was a TEE", "it was simulated");
         }
-    } else {
-        facts.not_verifiable(
-            "that the machine was a TEE",
-            format_args!("evidence of kind {} is not read by this program", stated.tee),
-        );
     }
 }
 

@@ -1,0 +1,163 @@
+//! The evidence of a receipt: whose quote it is, of which program, on a platform in which state. With it nobody has to
+//! believe those who run the SMS (spec `docs/spec/receipt.md` R13).
+
+use std::path::{Path, PathBuf};
+
+use iexec_attestation::{
+    Collateral, DcapCollateral, DcapPolicy, Expected, MAX_COLLATERAL, Policy, SnpCollateral, TcbClaims, TcbStatus,
+    TrustAnchors, Verdict, explain,
+};
+use iexec_protocol::{
+    evidence::{Evidence, Tee},
+    id::Sha256,
+    receipt::{Receipt, Statement},
+};
+
+use super::facts::{Facts, TrustOptions, invalid_receipt};
+use crate::failure::Failure;
+
+/// Root of a simulated TEE, in its folder.
+const SIMULATED_ROOT: &str = "root.der";
+/// Its collateral, beside it.
+const SIMULATED_COLLATERAL: &str = "collateral.json";
+const MAX_ROOT: u64 = 8 * 1024;
+/// What the evidence would tell.
+const KNOWN: &str = "that the receipt is of the enclave that its evidence shows";
+
+/// Tells what the evidence proves; evidence that is wrong is an error.
+pub(crate) fn check(receipt: &Receipt, options: &TrustOptions, facts: &mut Facts) -> Result<(), Failure> {
+    let statement = receipt.statement();
+    let Some(enclave) = receipt.enclave() else {
+        facts.not_verifiable(KNOWN, "it is from before enclaves signed receipts with keys of their own");
+        return Ok(());
+    };
+    let (anchors, collateral) = match sources(&statement.evidence, options) {
+        Ok(found) => found,
+        Err(_) if statement.tee == Tee::Simulated && options.insecure_simulated_tee => return Ok(()),
+        Err(why) => {
+            facts.not_verifiable(KNOWN, why);
+            return Ok(());
+        }
+    };
+    let expected = Expected { task: statement.task, nonce: statement.nonce, image: statement.inputs.image };
+    let now = iexec_service::clock::now();
+    let told = explain(&statement.evidence, Some(&expected), Some(&collateral), &anchors, &all(), now);
+    for outcome in &told.outcomes {
+        match (&outcome.verdict, outcome.check) {
+            // What program and which firmware is good is for the reader to say.
+            (Verdict::Failed(_), "reference" | "tcb-floor") => (),
+            (Verdict::Failed(why), "collateral" | "collateral-dates") => {
+                facts.not_verifiable(KNOWN, why);
+                return Ok(());
+            }
+            (Verdict::Failed(why), check) => return Err(invalid_receipt(format!("the evidence ({check}): {why}"))),
+            (Verdict::Passed | Verdict::NotRun(_), _) => (),
+        }
+    }
+    let Some(claims) = told.claims else {
+        facts.not_verifiable(KNOWN, "its quote was not authenticated");
+        return Ok(());
+    };
+    facts.verified(format!("the quote is authentic under {}", anchor(statement, options)));
+    facts.verified(format!("the enclave measures {}", claims.measurement));
+    facts.verified(format!("that enclave alone has the key {enclave}, which signed the receipt, too"));
+    platform(&claims.tcb, facts);
+    Ok(())
+}
+
+fn platform(tcb: &TcbClaims, facts: &mut Facts) {
+    match tcb {
+        TcbClaims::Dcap(dcap) if dcap.status == TcbStatus::UpToDate => {
+            facts.verified("the platform's TCB is UpToDate");
+        }
+        TcbClaims::Dcap(dcap) => {
+            let why = format!("its TCB is {} ({})", dcap.status, dcap.advisories.join(", "));
+            facts.not_verifiable("that the platform was up to date", why);
+        }
+        TcbClaims::Snp(snp) => facts.verified(format!("the platform is {} with {}", snp.product, snp.reported)),
+    }
+}
+
+/// Whom to believe, and what is said about the platform; else why that is not known.
+fn sources(evidence: &Evidence, options: &TrustOptions) -> Result<(TrustAnchors, Collateral), String> {
+    let anchors = TrustAnchors::hardware();
+    if evidence.tee != Tee::Simulated {
+        return Ok((anchors, hardware_collateral(evidence, options.collateral.as_deref())?));
+    }
+    let path = options.simulated_root.as_deref().ok_or("no root of a simulated TEE (--simulated-root)")?;
+    let root = read(path, MAX_ROOT)?;
+    let anchors = anchors.insecure_with_simulated(root).map_err(|error| error.to_string())?;
+    let beside = || path.with_file_name(SIMULATED_COLLATERAL);
+    dcap(&options.collateral.clone().unwrap_or_else(beside)).map(|collateral| (anchors, collateral))
+}
+
+/// From the file that the user names. An SMS that gives out the collateral that it decided with would be asked here.
+fn hardware_collateral(evidence: &Evidence, file: Option<&Path>) -> Result<Collateral, String> {
+    match (evidence.tee, file) {
+        (Tee::Snp, file) => {
+            let vcek = file.map(|file| read(file, MAX_COLLATERAL as u64)).transpose()?;
+            if vcek.is_none() && evidence.certificates.is_empty() {
+                return Err("no collateral (--collateral)".to_owned());
+            }
+            SnpCollateral::new(vcek, None).map(Collateral::Snp).map_err(|error| error.to_string())
+        }
+        (_, Some(file)) => dcap(file),
+        (_, None) => Err("no collateral (--collateral)".to_owned()),
+    }
+}
+
+fn dcap(file: &Path) -> Result<Collateral, String> {
+    let json = read(file, MAX_COLLATERAL as u64)?;
+    DcapCollateral::from_json(&json).map(Collateral::Dcap).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(format!("{}: {error}", path.display())),
+        Ok(length) if length as u64 > most => Err(format!("{}: longer than {most} bytes", path.display())),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+fn anchor(statement: &Statement, options: &TrustOptions) -> String {
+    match statement.tee {
+        Tee::Tdx | Tee::Sgx => "Intel's root".to_owned(),
+        Tee::Snp => "AMD's root".to_owned(),
+        Tee::Simulated => {
+            let root = options.simulated_root.as_deref().and_then(|path| read(path, MAX_ROOT).ok()).unwrap_or_default();
+            format!("the development root {} (SIMULATED, proves nothing)", Sha256::of(root).to_oci())
+        }
+    }
+}
+
+/// Every kind of TEE, in every state but revoked.
+fn all() -> Policy {
+    use TcbStatus::{
+        ConfigurationAndSWHardeningNeeded, ConfigurationNeeded, OutOfDate, OutOfDateConfigurationNeeded,
+        SWHardeningNeeded, TDRelaunchAdvised, TDRelaunchAdvisedConfigurationNeeded, UpToDate,
+    };
+    let statuses = vec![
+        UpToDate,
+        SWHardeningNeeded,
+        ConfigurationNeeded,
+        ConfigurationAndSWHardeningNeeded,
+        OutOfDate,
+        OutOfDateConfigurationNeeded,
+        TDRelaunchAdvised,
+        TDRelaunchAdvisedConfigurationNeeded,
+    ];
+    let nothing = Policy::nothing();
+    Policy {
+        tees: vec![Tee::Tdx, Tee::Snp, Tee::Sgx, Tee::Simulated],
+        dcap: DcapPolicy { statuses, ..nothing.dcap },
+        ..nothing
+    }
+}
+
+/// The root in the folder that chain.json names.
+pub(crate) fn root_in(folder: &str) -> PathBuf {
+    Path::new(folder).join(SIMULATED_ROOT)
+}
