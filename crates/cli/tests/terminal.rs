@@ -141,12 +141,7 @@ fn a_bar_with_rate_and_time_left_moves_on_a_terminal_and_nowhere_else() {
     let mut pty = Pty::run(&desk.command(&decrypt));
     assert_eq!(pty.end(), (Some(0), true), "{}", pty.screen);
     let bars: Vec<&str> = pty.screen.split('\r').filter(|line| line.contains(" left")).collect();
-    assert!(bars.len() > 1 && bars.iter().all(|bar| bar.contains("iB/s") && bar.contains("/256.")), "{}", pty.screen);
-    assert!(
-        bars[0].contains(" 0 B/256.") || bars[0].contains("KiB/256.") || bars[0].contains("MiB/256."),
-        "{}",
-        bars[0]
-    );
+    assert!(bars.len() > 1 && bars.iter().all(|bar| bar.contains("B/s") && bar.contains("/64.")), "{}", pty.screen);
 
     let piped = Answer::of(desk.command(&decrypt).output().unwrap());
     assert_eq!(piped.code, 0, "{}", piped.err);
