@@ -36,6 +36,9 @@ fn td(statement: &Statement) -> Td {
     Td::new(measured(b"the program"), data).extend(3, &image_event(evidence.image))
 }
 
+/// Puts a quote into a statement.
+type Make = fn(&Pki, &mut Statement);
+
 /// A desk with an archive whose receipt has the quote that `make` makes, and with a root that says `terms`.
 fn desk(terms: &Terms, make: impl Fn(&Pki, &mut Statement)) -> Desk {
     let (key, pki) = (age(), Pki::from_secret(&[1; 32]).unwrap());
@@ -80,7 +83,7 @@ fn evidence_tells_the_root_the_program_the_enclaves_key_and_the_platforms_state(
 
 #[test]
 fn a_receipt_under_evidence_for_something_else_is_refused() {
-    let cases: [(fn(&Pki, &mut Statement), &str); 4] = [
+    let cases: [(Make, &str); 4] = [
         (
             |pki, statement| {
                 sound(pki, statement);
