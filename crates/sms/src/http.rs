@@ -1,5 +1,6 @@
 //! The REST API: what arrives becomes types here, and what is refused becomes a status with words.
 
+mod audited;
 mod document;
 pub(crate) mod limits;
 mod owner;

@@ -31,14 +31,12 @@ use self::{
     writer::{Batch, Write, Writer},
 };
 
-#[allow(unused_imports, reason = "the session's and the second API's callers come next")]
 pub(crate) use audit::{Entry, Event};
 pub use backup::{BackupCounts, BackupKey, BackupTo};
 pub(crate) use backup::{backup, restore};
 pub(crate) use error::StoreError;
 pub use location::{DatabaseUrl, KekSource, Location};
 pub use rotation::{KeyLine, Rotated};
-#[allow(unused_imports, reason = "the second API's callers come next")]
 pub(crate) use secrets::{Created, Deleted, Fence, Listed, Put, Updated};
 pub(crate) use sessions::{Pending, Stored};
 pub use verify::AuditHead;
@@ -74,6 +72,7 @@ impl Store {
     }
 
     /// Does the writes that wait, and closes.
+    #[cfg(test)]
     pub(crate) async fn close(self) {
         self.writer.close().await;
         self.engine.close().await;

@@ -8,7 +8,7 @@ use iexec_sms::{DatabaseUrl, KekSource, Location};
 /// The database and the key.
 #[derive(Args, Clone)]
 pub(crate) struct Place {
-    /// PostgreSQL database, as postgres://user@host/database; SQLite in the data folder if absent
+    /// PostgreSQL database, as `postgres://user@host/database`; SQLite in the data folder if absent
     #[arg(long, value_name = "URL")]
     database_url: Option<DatabaseUrl>,
     /// File whose first line is the database's password; PGPASSFILE or ~/.pgpass if absent

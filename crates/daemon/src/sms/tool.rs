@@ -88,7 +88,7 @@ pub(crate) struct Drop {
 }
 
 #[derive(Args)]
-#[command(group(clap::ArgGroup::new("to").required(true).args(["recipients", "backup_passphrase_file"])))]
+#[command(group(clap::ArgGroup::new("to").required(true).args(["recipients", "passphrase"])))]
 pub(crate) struct Backup {
     #[command(flatten)]
     at: At,
@@ -99,12 +99,12 @@ pub(crate) struct Backup {
     #[arg(long = "to", value_name = "RECIPIENT")]
     recipients: Vec<String>,
     /// File whose first line is the backup's passphrase
-    #[arg(long, value_name = "FILE")]
-    backup_passphrase_file: Option<PathBuf>,
+    #[arg(long = "backup-passphrase-file", value_name = "FILE")]
+    passphrase: Option<PathBuf>,
 }
 
 #[derive(Args)]
-#[command(group(clap::ArgGroup::new("key").required(true).args(["identity", "backup_passphrase_file"])))]
+#[command(group(clap::ArgGroup::new("key").required(true).args(["identity", "passphrase"])))]
 pub(crate) struct Restore {
     #[command(flatten)]
     at: At,
@@ -115,8 +115,8 @@ pub(crate) struct Restore {
     #[arg(long, value_name = "FILE")]
     identity: Option<PathBuf>,
     /// File whose first line is the backup's passphrase
-    #[arg(long, value_name = "FILE")]
-    backup_passphrase_file: Option<PathBuf>,
+    #[arg(long = "backup-passphrase-file", value_name = "FILE")]
+    passphrase: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -207,7 +207,7 @@ fn key(line: &KeyLine) -> Result<()> {
 }
 
 async fn backup(backup: Backup) -> Result<()> {
-    let to = match backup.backup_passphrase_file {
+    let to = match backup.passphrase {
         Some(file) => BackupTo::Passphrase(file),
         None => BackupTo::Recipients(backup.recipients),
     };
@@ -216,7 +216,7 @@ async fn backup(backup: Backup) -> Result<()> {
 }
 
 async fn restore(restore: Restore) -> Result<()> {
-    let key = match (restore.backup_passphrase_file, restore.identity) {
+    let key = match (restore.passphrase, restore.identity) {
         (Some(file), _) => BackupKey::Passphrase(file),
         (None, identity) => BackupKey::Identities(identity.unwrap_or_default()),
     };

@@ -19,6 +19,7 @@ pub(super) use refusal::Said;
 
 use super::{
     Context, Shared, address,
+    audited::audited,
     document::schema::{AddressText, RequesterKey, SecretValue, Web2Name},
     owner::speaker,
     signature,
@@ -207,6 +208,7 @@ async fn exists(sms: &Context, id: &SecretId) -> Reply {
 /// Size and signature first, the chain only for a signed request of an asset, the store last (spec SMS-12).
 async fn set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Reply {
     let outcome = try_set(sms, id, headers, body, update).await.map_err(|refusal| refusal.of(id));
+    let outcome = audited(sms, "set", outcome, |entry| entry.secret(id)).await;
     let words = outcome.as_ref().map_or_else(Refusal::title, |()| if update { "updated" } else { "kept" });
     let kind = id.kind().name();
     tracing::info!(kind, path = id.path(), outcome = words, "secret");

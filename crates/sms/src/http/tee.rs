@@ -20,10 +20,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Context, RETRY_AFTER, Shared,
+    audited::{Decided, audited},
     document::schema::{self, HashText},
     signature,
 };
-use crate::tee::{self, Refusal};
+use crate::{
+    store::Entry,
+    tee::{self, Refusal},
+};
 
 /// Largest authorization read, in bytes.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
@@ -172,6 +176,7 @@ struct TeeRefusal {
 )]
 async fn challenge(State(sms): State<Shared>, Path(task): Path<String>, headers: HeaderMap) -> Result<String, Refusal> {
     let outcome = try_challenge(&sms, &task, &headers).await;
+    let outcome = audited(&sms, "challenge", outcome, |entry| entry.with("task", &task)).await;
     count(&sms, "sms_challenges_total", "Requests for a challenge, by outcome.", &[], &outcome);
     outcome
 }
@@ -194,6 +199,7 @@ async fn try_challenge(sms: &Context, task: &str, headers: &HeaderMap) -> Result
 )]
 async fn offer(State(sms): State<Shared>, headers: HeaderMap, body: Body) -> Result<Json<Data<SessionOffer>>, Refusal> {
     let outcome = try_offer(&sms, &headers, body).await;
+    let outcome = audited(&sms, "session", outcome, |entry| entry).await;
     count(&sms, "sms_sessions_offered_total", "Requests for a session, by outcome.", &[], &outcome);
     outcome.map(|data| Json(Data { data }))
 }
@@ -222,6 +228,8 @@ async fn release(
 ) -> Result<Json<Data<SealedSession>>, Refusal> {
     let evidence: Evidence = read("the evidence", body)?;
     let outcome = try_release(&sms, &id, &evidence).await;
+    let about = |entry: Entry| entry.with("session", &id).with("tee", evidence.tee);
+    let outcome = audited(&sms, "evidence", outcome, about).await;
     let (name, help) = ("sms_sessions_released_total", "Evidence shown for a session, by TEE and outcome.");
     count(&sms, name, help, &[("tee", evidence.tee.name())], &outcome);
     outcome.map(|data| Json(Data { data }))
@@ -271,6 +279,15 @@ fn count<T>(
     };
     let labels = [labels, &[("outcome", result), ("cause", cause)]].concat();
     sms.metrics.counter(name, help, &labels).increment();
+}
+
+impl Decided for Refusal {
+    fn verdict(&self) -> Option<&'static str> {
+        match self.status() {
+            400 | 413 | 429 | 500.. => None,
+            _ => Some(self.name()),
+        }
+    }
 }
 
 impl IntoResponse for Refusal {

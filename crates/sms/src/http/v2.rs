@@ -26,13 +26,14 @@ use refusal::Refusal;
 
 use super::{
     Context, Shared, address,
+    audited::audited,
     document::schema::{self, AddressText, Kind, Name, SecretValue},
     owner::speaker,
     value::{Body, value},
 };
 use crate::{
     secret,
-    store::{Deleted, Fence, Put},
+    store::{Deleted, Entry, Fence, Put},
 };
 
 /// Secrets on one page of a list.
@@ -94,6 +95,8 @@ async fn v2_put(
     body: Body,
 ) -> Result<Json<Kept>, Refusal> {
     let outcome = try_put(&sms, (&kind, &owner), query, &headers, body).await;
+    let about = |entry: Entry| entry.with("kind", &kind).with("owner", &owner);
+    let outcome = audited(&sms, "put", outcome, about).await;
     count(&sms, "put", &kind, &outcome);
     outcome.map(|version| Json(Kept { version }))
 }
@@ -138,6 +141,8 @@ async fn v2_delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
     let outcome = try_delete(&sms, (&kind, &owner), query, &headers).await;
+    let about = |entry: Entry| entry.with("kind", &kind).with("owner", &owner);
+    let outcome = audited(&sms, "delete", outcome, about).await;
     count(&sms, "delete", &kind, &outcome);
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
@@ -187,6 +192,7 @@ async fn v2_list(
     headers: HeaderMap,
 ) -> Result<Json<Listing>, Refusal> {
     let outcome = try_list(&sms, &owner, query, &headers).await;
+    let outcome = audited(&sms, "list", outcome, |entry| entry.with("owner", &owner)).await;
     count(&sms, "list", "", &outcome);
     outcome.map(Json)
 }

@@ -4,7 +4,7 @@
 //! spaces. The log shows that somebody changed, removed or moved entries; that its end was cut off shows only to who
 //! kept a head.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use futures_util::future::BoxFuture;
 use iexec_protocol::{Address, call::sms::SecretId, id::TaskId};
@@ -76,8 +76,8 @@ impl Entry {
 
     /// With this word; it is cut after 512 bytes.
     #[must_use]
-    pub(crate) fn with(mut self, field: &'static str, text: impl ToString) -> Self {
-        let mut text = text.to_string();
+    pub(crate) fn with(mut self, field: &'static str, text: impl Display) -> Self {
+        let mut text = format!("{text}");
         let end = (0..=MAX_TEXT.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or_default());
         self.fields.insert(field, Value::String(text));

@@ -152,6 +152,7 @@ impl Engine {
     }
 
     /// Closes what is idle.
+    #[cfg(test)]
     pub(super) async fn close(&self) {
         while let Some(db) = self.take() {
             // The database forgets a connection that does not say goodbye.

@@ -4,22 +4,28 @@ use futures_util::future::BoxFuture;
 use iexec_protocol::{Address, B256, Timestamp};
 
 use super::{
-    Store, StoreError,
+    Entry, Event, Store, StoreError,
     secrets::take_nonce,
     writer::{Batch, Write},
 };
 
-struct Nonce {
+struct Use {
     signer: Address,
     nonce: B256,
     deadline: Timestamp,
 }
 
-impl Write for Nonce {
+impl Write for Use {
     type Reply = bool;
 
     fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(take_nonce(batch.db, self.signer, self.nonce, self.deadline))
+        Box::pin(async move {
+            let fresh = take_nonce(batch.db, self.signer, self.nonce, self.deadline).await?;
+            if !fresh {
+                batch.log(Entry::new(Event::Refused).by(self.signer).with("cause", "nonce used"));
+            }
+            Ok(fresh)
+        })
     }
 }
 
@@ -31,6 +37,6 @@ impl Store {
         nonce: B256,
         deadline: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.writer.write(Nonce { signer, nonce, deadline }).await
+        self.writer.write(Use { signer, nonce, deadline }).await
     }
 }

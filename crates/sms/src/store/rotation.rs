@@ -163,6 +163,8 @@ enum Id {
     Challenge(Vec<u8>),
 }
 
+type SecretColumns = (Vec<u8>, String, String, Vec<u8>, i64);
+
 async fn stale(db: &mut AnyConnection, table: Table, active: i64) -> Result<Vec<Stale>, StoreError> {
     if let Table::Challenge = table {
         let select = "SELECT task, sealed, key_id FROM challenge WHERE key_id <> $1 LIMIT $2";
@@ -179,8 +181,7 @@ async fn stale(db: &mut AnyConnection, table: Table, active: i64) -> Result<Vec<
     let skip = "UPDATE secret SET key_id = $1 WHERE key_id <> $1 AND sealed IS NULL";
     sqlx::query(skip).bind(active).execute(&mut *db).await?;
     let select = "SELECT owner, kind, name, sealed, key_id FROM secret WHERE key_id < $1 LIMIT $2";
-    let rows: Vec<(Vec<u8>, String, String, Vec<u8>, i64)> =
-        sqlx::query_as(select).bind(active).bind(BATCH).fetch_all(db).await?;
+    let rows: Vec<SecretColumns> = sqlx::query_as(select).bind(active).bind(BATCH).fetch_all(db).await?;
     let stale = |(owner, kind, name, sealed, key): (Vec<u8>, String, String, _, _)| Stale {
         place: secrets::row(&kind, &owner, &name),
         id: Id::Secret { owner, kind, name },

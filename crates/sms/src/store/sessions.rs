@@ -10,7 +10,7 @@ use iexec_protocol::{B256, Timestamp, authorization::WorkerpoolAuthorization, ev
 
 use super::{
     Store, StoreError,
-    audit::{Entry, Event},
+    audit::Entry,
     read_time, stored_time,
     writer::{Batch, Write},
 };
@@ -100,13 +100,14 @@ impl Store {
         row.await?.map(|columns| read(id, &columns)).transpose()
     }
 
-    /// Uses the session up; `false` if somebody else did (compare-and-set; spec SMS-44). The entry is in the audit log
-    /// before this returns, if it was.
+    /// Uses the session up.
+    #[cfg(test)]
     pub(crate) async fn release_session(&self, id: &str) -> Result<bool, StoreError> {
-        self.release_session_as(id, Entry::new(Event::SessionReleased)).await
+        self.release_session_as(id, Entry::new(super::Event::SessionReleased)).await
     }
 
-    /// The same, with more words for the audit log.
+    /// Uses the session up; `false` if somebody else did (compare-and-set; spec SMS-44). If it was, the entry is in the
+    /// audit log before this returns.
     pub(crate) async fn release_session_as(&self, id: &str, entry: Entry) -> Result<bool, StoreError> {
         let entry = entry.with("session", id);
         self.writer.write(Release { id: id.to_owned(), entry }).await

@@ -57,6 +57,7 @@ impl Batch<'_> {
 /// The way to the one task that writes.
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Waiting>>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests wait for its end"))]
     task: JoinHandle<()>,
 }
 
@@ -69,6 +70,7 @@ impl Writer {
     }
 
     /// Does what waits, and ends.
+    #[cfg(test)]
     pub(super) async fn close(self) {
         drop(self.queue);
         // A task that panicked has nothing more to do.
@@ -154,7 +156,11 @@ impl Task {
             done = self.transact(&mut batch).await;
         }
         match done {
-            Ok(()) => batch.into_iter().for_each(|waiting| waiting.committed()),
+            Ok(()) => {
+                for waiting in batch {
+                    waiting.committed();
+                }
+            }
             // One of them failed: each alone.
             Err(Failed::Before(error)) if batch.len() > 1 && is_of_one(&error) => {
                 for waiting in batch {
@@ -163,7 +169,9 @@ impl Task {
             }
             // Whether a commit without an answer is kept is not known, so nothing runs again.
             Err(Failed::Before(error) | Failed::Committing(error)) => {
-                batch.into_iter().for_each(|waiting| waiting.failed(error.clone()));
+                for waiting in batch {
+                    waiting.failed(error.clone());
+                }
             }
         }
     }
@@ -188,7 +196,7 @@ impl Task {
 fn is_of_one(error: &StoreError) -> bool {
     match error {
         StoreError::Unavailable(error) => {
-            let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+            let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
             code.is_some_and(|code| code.len() == 5 && code.starts_with("40"))
         }
         _ => true,

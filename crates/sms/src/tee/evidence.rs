@@ -12,7 +12,7 @@ use super::{Refusal, facts};
 use crate::{
     description::Description,
     session,
-    store::{Pending, Store, Stored},
+    store::{Entry, Event, Pending, Store, Stored},
 };
 
 /// Whom the SMS trusts.
@@ -36,6 +36,7 @@ pub(crate) async fn release(
 ) -> Result<SealedSession, Refusal> {
     let pending = pending(store, id, now).await?;
     let Pending { nonce, authorization, worker_signature, .. } = *pending;
+    let worker = authorization.worker_wallet;
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
     let authorized = authorization.authorize(&worker_signature, &task, &deal)?;
     let description = facts::describe(chain, task, deal).await?;
@@ -46,7 +47,9 @@ pub(crate) async fn release(
     let session = session::open(authorized, attested, &description, &secrets, id.to_owned())?;
     let sealed = seal(&session, &key, &mut rand::rng()).map_err(|_| Refusal::Key)?;
     check_frame(&sealed)?;
-    if store.release_session(id).await? { Ok(sealed) } else { Err(Refusal::Used) }
+    let entry = Entry::new(Event::SessionReleased).task(description.task.id).with("tee", evidence.tee);
+    let entry = entry.with("worker", worker).with("image", description.image());
+    if store.release_session_as(id, entry).await? { Ok(sealed) } else { Err(Refusal::Used) }
 }
 
 async fn pending(store: &Store, id: &str, now: Timestamp) -> Result<Box<Pending>, Refusal> {

@@ -13,7 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::super::{RETRY_AFTER, owner::OwnerError, value::ValueError};
+use super::super::{RETRY_AFTER, audited::Decided, owner::OwnerError, value::ValueError};
 use crate::{secret::Refused, store::StoreError};
 
 /// A refusal's body.
@@ -64,6 +64,17 @@ pub(super) enum Refusal {
     Owner(#[from] OwnerError),
     #[error("the service failed; its log says why")]
     Store(#[source] StoreError),
+}
+
+impl Decided for Refusal {
+    fn verdict(&self) -> Option<&'static str> {
+        match self {
+            Self::Unsigned(_) => Some("unsigned"),
+            Self::Refused(_) => Some("signer"),
+            Self::Owner(OwnerError::NoAsset(_)) => Some("unregistered"),
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for Refusal {

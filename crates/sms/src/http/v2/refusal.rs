@@ -13,7 +13,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::super::{RETRY_AFTER, owner::OwnerError, value::ValueError};
+use super::super::{RETRY_AFTER, audited::Decided, owner::OwnerError, value::ValueError};
 use crate::{secret::Refused, store::StoreError};
 
 /// A refusal's body (RFC 9457).
@@ -73,6 +73,17 @@ pub(super) enum Refusal {
     Unavailable,
     #[error("the service failed; its log says why")]
     Store(#[source] StoreError),
+}
+
+impl Decided for Refusal {
+    fn verdict(&self) -> Option<&'static str> {
+        match self {
+            Self::Unsigned(_) | Self::Signer(_) | Self::Terms(_) | Self::Owner(OwnerError::NoAsset(_)) => {
+                Some(self.code())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<StoreError> for Refusal {

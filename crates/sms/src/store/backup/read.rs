@@ -56,7 +56,7 @@ fn check(file: &mut File, key: &BackupKey) -> anyhow::Result<BackupCounts> {
     let mut lines = Lines { reader: decrypt(key, file)?, number: 0 };
     match lines.next()? {
         Some(Record::Header { format, .. }) => {
-            ensure!(format == FORMAT, "its format is {format:?}, this is {FORMAT:?}")
+            ensure!(format == FORMAT, "its format is {format:?}, this is {FORMAT:?}");
         }
         _ => bail!("its first line is not a header"),
     }

@@ -37,7 +37,7 @@ pub(crate) async fn backup(location: &Location, out: &Path, to: &BackupTo) -> an
     let mut snapshot = sqlx::Connection::begin_with(&mut db, engine.kind.snapshot()).await?;
     let mut output = encrypt(to, file.as_file_mut())?;
     let counts = write_all(&mut snapshot, &ring.kek, &mut output).await?;
-    output.finish()?.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    output.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     file.persist_noclobber(out).with_context(|| format!("{}", out.display()))?;
     File::open(folder)?.sync_all()?;
     Ok(counts)

@@ -55,6 +55,7 @@ impl Store {
     }
 
     /// How many secrets the owner has, deleted ones not counted.
+    #[cfg(test)]
     pub(crate) async fn count_secrets(&self, owner: Address) -> Result<u64, StoreError> {
         let count = self.engine.read(|db| {
             let count = "SELECT count(*) FROM secret WHERE owner = $1 AND sealed IS NOT NULL";
