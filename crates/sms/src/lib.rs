@@ -8,6 +8,7 @@
 pub mod admin;
 mod description;
 mod http;
+mod policy;
 mod private_file;
 mod secret;
 mod session;
