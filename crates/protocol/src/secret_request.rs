@@ -1,5 +1,5 @@
-//! What an owner signs in the SMS's second API: one EIP-712 message for each thing that may be asked (spec SMS-60 to
-//! SMS-69). Unlike iExec's challenges it names the verb, the kind, the version, this one SMS and the chain, is good for
+//! What an owner signs in the SMS's second API: one EIP-712 message for each thing that may be asked (spec SMS-70 to
+//! SMS-79). Unlike iExec's challenges it names the verb, the kind, the version, this one SMS and the chain, is good for
 //! minutes, and once.
 
 use std::{fmt, str::FromStr};

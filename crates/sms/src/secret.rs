@@ -36,7 +36,7 @@ pub(crate) fn approve<'a>(
     if found == Some(owner) { Ok(Approved { id, value }) } else { Err(Refused { owner, found }) }
 }
 
-/// Checks that `speaker` signed this value for this secret under these terms (EIP-712; spec SMS-62).
+/// Checks that `speaker` signed this value for this secret under these terms (EIP-712; spec SMS-72).
 pub(crate) fn approve_request<'a>(
     id: &'a SecretId,
     value: &'a SecretText,

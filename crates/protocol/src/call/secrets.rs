@@ -1,4 +1,4 @@
-//! Calls to the SMS's second API for secrets (spec SMS-60 to SMS-69): keep, delete, list. What is signed is in
+//! Calls to the SMS's second API for secrets (spec SMS-70 to SMS-79): keep, delete, list. What is signed is in
 //! [`crate::secret_request`].
 
 use alloy_primitives::Address;

@@ -13,9 +13,10 @@ use utoipa::openapi::{
     schema::Type,
     security::{ApiKey, ApiKeyValue, SecurityScheme},
 };
+use utoipa::{PartialSchema as _, ToSchema as _};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Shared;
+use super::{Shared, secrets::Said, tee::TeeRefusal, v2::Problem};
 
 /// The document before the routes are added.
 pub(super) fn frame() -> openapi::OpenApi {
@@ -30,6 +31,11 @@ pub(super) fn frame() -> openapi::OpenApi {
     add_of_every_service(&mut document.paths);
     let components = document.components.get_or_insert_default();
     components.schemas.extend(schema::of_parameters());
+    components.schemas.extend([
+        (Said::name().into_owned(), Said::schema()),
+        (Problem::name().into_owned(), Problem::schema()),
+        (TeeRefusal::name().into_owned(), TeeRefusal::schema()),
+    ]);
     add_signatures(components);
     document
 }

@@ -251,13 +251,13 @@ async fn try_set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, 
 #[expect(dead_code, reason = "a description of answers")]
 enum V1Asked {
     #[response(status = 400, description = "A parameter is malformed; `detail` names it")]
-    Malformed(#[to_schema] Said),
+    Malformed(Said),
     #[response(status = 404, description = "No")]
-    Absent(#[to_schema] Said),
+    Absent(Said),
     #[response(status = 500, description = "The service failed")]
-    Internal(#[to_schema] Said),
+    Internal(Said),
     #[response(status = 503, description = "The database does not answer")]
-    Unavailable(#[to_schema] Said),
+    Unavailable(Said),
 }
 
 /// Why nothing was kept.
@@ -265,21 +265,21 @@ enum V1Asked {
 #[expect(dead_code, reason = "a description of answers")]
 enum V1Set {
     #[response(status = 400, description = "A parameter or the body is malformed; a requester's secret is too large")]
-    Malformed(#[to_schema] Said),
+    Malformed(Said),
     #[response(status = 401, description = "The signature is missing, malformed, or not the owner's over this value")]
-    Unsigned(#[to_schema] Said),
+    Unsigned(Said),
     #[response(status = 403, description = "The owner has as many secrets as one owner may have")]
-    Full(#[to_schema] Said),
+    Full(Said),
     #[response(status = 404, description = "No such app or dataset on chain; PUT: no such secret")]
-    Absent(#[to_schema] Said),
+    Absent(Said),
     #[response(status = 409, description = "A secret is there; PUT: it had this value before")]
-    Exists(#[to_schema] Said),
+    Exists(Said),
     #[response(status = 413, description = "The secret has more than 4096 bytes")]
-    TooLarge(#[to_schema] Said),
+    TooLarge(Said),
     #[response(status = 429, description = "Too many requests of this owner or client")]
-    Limited(#[to_schema] Said),
+    Limited(Said),
     #[response(status = 500, description = "The service failed")]
-    Internal(#[to_schema] Said),
+    Internal(Said),
     #[response(status = 503, description = "The chain or the database does not answer")]
-    Unavailable(#[to_schema] Said),
+    Unavailable(Said),
 }

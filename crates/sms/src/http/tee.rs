@@ -160,7 +160,7 @@ impl IntoResponse for NoTee {
 
 /// A refusal's body.
 #[derive(serde::Serialize, ToSchema)]
-struct TeeRefusal {
+pub(super) struct TeeRefusal {
     /// iExec's `TeeSessionGenerationError`.
     error: &'static str,
     /// The cause that a worker reports, and a sentence.
@@ -209,7 +209,7 @@ async fn try_offer(sms: &Context, headers: &HeaderMap, body: Body) -> Result<Ses
     let signature = signature(headers).map_err(Refusal::Unsigned)?;
     let chain = sms.chain().await.map_err(Refusal::GetTask)?;
     let (task, worker) = (authorization.chain_task_id, authorization.worker_wallet);
-    let offer = tee::offer(&sms.store, chain, &sms.origin, authorization, signature, clock::now()).await?;
+    let offer = tee::offer(&sms.store, chain, &sms.trust.policy, &sms.origin, authorization, signature, clock::now()).await?;
     tracing::info!(%task, %worker, session = offer.session_id, "session offered");
     Ok(offer)
 }
@@ -312,9 +312,9 @@ impl IntoResponse for Refusal {
 #[expect(dead_code, reason = "a description of answers")]
 enum Properties {
     #[response(status = 404, description = "No TEE is accepted, or not this version")]
-    Absent(#[to_schema] TeeRefusal),
+    Absent(TeeRefusal),
     #[response(status = 409, description = "Another TEE is accepted")]
-    Other(#[to_schema] TeeRefusal),
+    Other(TeeRefusal),
 }
 
 /// Why there is no challenge or session.
@@ -322,27 +322,27 @@ enum Properties {
 #[expect(dead_code, reason = "a description of answers")]
 enum Refused {
     #[response(status = 400, description = "Malformed")]
-    Malformed(#[to_schema] TeeRefusal),
+    Malformed(TeeRefusal),
     #[response(status = 401, description = "A signature is missing, malformed, or of somebody else")]
-    Unsigned(#[to_schema] TeeRefusal),
+    Unsigned(TeeRefusal),
     #[response(status = 403, description = "The evidence is refused, or the challenge is not this SMS's")]
-    Forbidden(#[to_schema] TeeRefusal),
+    Forbidden(TeeRefusal),
     #[response(status = 404, description = "No such session")]
-    Absent(#[to_schema] TeeRefusal),
+    Absent(TeeRefusal),
     #[response(status = 409, description = "The task is not ACTIVE, or the session was released before")]
-    State(#[to_schema] TeeRefusal),
+    State(TeeRefusal),
     #[response(status = 410, description = "The session expired")]
-    Expired(#[to_schema] TeeRefusal),
+    Expired(TeeRefusal),
     #[response(status = 413, description = "Too large")]
-    TooLarge(#[to_schema] TeeRefusal),
+    TooLarge(TeeRefusal),
     #[response(status = 422, description = "The deal cannot be served: tag, parameters, a missing key")]
-    Unserved(#[to_schema] TeeRefusal),
+    Unserved(TeeRefusal),
     #[response(status = 429, description = "Too many requests of this client")]
-    Limited(#[to_schema] TeeRefusal),
+    Limited(TeeRefusal),
     #[response(status = 500, description = "The service failed")]
-    Internal(#[to_schema] TeeRefusal),
+    Internal(TeeRefusal),
     #[response(status = 503, description = "The chain or the database does not answer")]
-    Unavailable(#[to_schema] TeeRefusal),
+    Unavailable(TeeRefusal),
 }
 
 impl utoipa::IntoResponses for NoTee {

@@ -279,55 +279,55 @@ enum Refused {
         content_type = "application/problem+json",
         description = "`malformed`: a parameter or the body"
     )]
-    Malformed(#[to_schema] Problem),
+    Malformed(Problem),
     #[response(
         status = 401,
         content_type = "application/problem+json",
         description = "`unsigned`: no signature of this form; `signer`: not the owner's over exactly this request; `audience`, `expired`, `deadline`: signed for another SMS, too long ago, or for too far ahead"
     )]
-    Unsigned(#[to_schema] Problem),
+    Unsigned(Problem),
     #[response(
         status = 403,
         content_type = "application/problem+json",
         description = "`quota`: the owner has as many secrets as one owner may have"
     )]
-    Full(#[to_schema] Problem),
+    Full(Problem),
     #[response(
         status = 404,
         content_type = "application/problem+json",
         description = "`absent`: no such secret; `unregistered`: no such app or dataset on chain"
     )]
-    Absent(#[to_schema] Problem),
+    Absent(Problem),
     #[response(
         status = 409,
         content_type = "application/problem+json",
         description = "`version`: not the next version (`lastVersion` is the last); `nonce-used`: the request came before"
     )]
-    Conflict(#[to_schema] Problem),
+    Conflict(Problem),
     #[response(
         status = 413,
         content_type = "application/problem+json",
         description = "`too-large`: the secret has more than 4096 bytes"
     )]
-    TooLarge(#[to_schema] Problem),
+    TooLarge(Problem),
     #[response(
         status = 415,
         content_type = "application/problem+json",
         description = "`media-type`: the body is not text"
     )]
-    MediaType(#[to_schema] Problem),
+    MediaType(Problem),
     #[response(
         status = 429,
         content_type = "application/problem+json",
         description = "`rate`: too many requests of this owner or client"
     )]
-    Limited(#[to_schema] Problem),
+    Limited(Problem),
     #[response(status = 500, content_type = "application/problem+json", description = "`internal`: the service failed")]
-    Internal(#[to_schema] Problem),
+    Internal(Problem),
     #[response(
         status = 503,
         content_type = "application/problem+json",
         description = "`chain`, `store`: the chain or the database does not answer"
     )]
-    Unavailable(#[to_schema] Problem),
+    Unavailable(Problem),
 }

@@ -1,5 +1,5 @@
 //! The attack suite: each case is a named request that must be refused with the documented cause.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking; modules of one test binary")]
 
 #[path = "../common/mod.rs"]
 mod common;

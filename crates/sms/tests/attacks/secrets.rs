@@ -75,7 +75,7 @@ async fn a_signature_that_is_not_the_owners_changes_nothing() {
             (
                 "another owner's path",
                 put.tampered(|sent| {
-                    sent.path = sent.path.replace(&owner().address().to_string(), &mallory.to_string())
+                    sent.path = sent.path.replace(&owner().address().to_string(), &mallory.to_string());
                 }),
                 "401 signer",
             ),

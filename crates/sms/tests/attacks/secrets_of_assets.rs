@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The same with the signature of another account.
-fn by(ask: Ask, account: DevAccount) -> Sent {
+fn by(ask: &Ask, account: DevAccount) -> Sent {
     let header = ask.terms.clone().sign(&ask.subject, ask.chain_id, &key(account)).unwrap();
     ask.tampered(|sent| sent.authorization = Some(header.to_string()))
 }
@@ -27,28 +27,28 @@ async fn only_the_owner_on_chain_of_a_registered_asset_speaks_for_it() {
     let of_dataset = |asset| SecretId::Web3 { asset };
     let wallet = key(app_owner).address();
     for (name, request, cause) in [
-        ("another wallet for an app", by(put(&of_app(app), 1), dataset_owner), "401 signer"),
-        ("another wallet for a dataset", by(put(&of_dataset(asset), 1), app_owner), "401 signer"),
-        ("a dataset as an app", by(put(&of_app(asset), 1), dataset_owner), "404 unregistered"),
-        ("an app as a dataset", by(put(&of_dataset(app), 1), app_owner), "404 unregistered"),
+        ("another wallet for an app", by(&put(&of_app(app), 1), dataset_owner), "401 signer"),
+        ("another wallet for a dataset", by(&put(&of_dataset(asset), 1), app_owner), "401 signer"),
+        ("a dataset as an app", by(&put(&of_app(asset), 1), dataset_owner), "404 unregistered"),
+        ("an app as a dataset", by(&put(&of_dataset(app), 1), app_owner), "404 unregistered"),
         (
             "a contract with an owner that is neither",
-            by(put(&of_app(pool), 1), DevAccount::Scheduler),
+            by(&put(&of_app(pool), 1), DevAccount::Scheduler),
             "404 unregistered",
         ),
-        ("a wallet as an app", by(put(&of_app(wallet), 1), app_owner), "404 unregistered"),
-        ("nothing as a dataset", by(put(&of_dataset(Address::ZERO), 1), app_owner), "404 unregistered"),
-        ("the owner for its app", by(put(&of_app(app), 1), app_owner), "200"),
-        ("the owner for its dataset", by(put(&of_dataset(asset), 1), dataset_owner), "200"),
-        ("another wallet's delete", by(Ask::delete(&sms, &of_app(app), 1), dataset_owner), "401 signer"),
+        ("a wallet as an app", by(&put(&of_app(wallet), 1), app_owner), "404 unregistered"),
+        ("nothing as a dataset", by(&put(&of_dataset(Address::ZERO), 1), app_owner), "404 unregistered"),
+        ("the owner for its app", by(&put(&of_app(app), 1), app_owner), "200"),
+        ("the owner for its dataset", by(&put(&of_dataset(asset), 1), dataset_owner), "200"),
+        ("another wallet's delete", by(&Ask::delete(&sms, &of_app(app), 1), dataset_owner), "401 signer"),
         (
             "another wallet's list",
-            by(Ask::list(&sms, app, Some(iexec_protocol::secret::SecretKind::App)), dataset_owner),
+            by(&Ask::list(&sms, app, Some(iexec_protocol::secret::SecretKind::App)), dataset_owner),
             "401 signer",
         ),
-        ("a list of an app without its kind", by(Ask::list(&sms, app, None), app_owner), "401 signer"),
-        ("the owner's rotation", by(put(&of_app(app), 2), app_owner), "200"),
-        ("the owner's delete", by(Ask::delete(&sms, &of_app(app), 2), app_owner), "204"),
+        ("a list of an app without its kind", by(&Ask::list(&sms, app, None), app_owner), "401 signer"),
+        ("the owner's rotation", by(&put(&of_app(app), 2), app_owner), "200"),
+        ("the owner's delete", by(&Ask::delete(&sms, &of_app(app), 2), app_owner), "204"),
     ] {
         assert_eq!(answer(&network.client, &sms, &request).await, cause, "{name}");
     }

@@ -126,7 +126,7 @@ pub(in crate::http) struct Authorization {
 #[expect(dead_code, reason = "a description")]
 pub(in crate::http) struct SignatureValue {
     /// 65 bytes.
-    #[schema(pattern = "^0x[0-9a-f]{130}$")]
+    #[schema(pattern = "^0x[0-9a-f]{128}1[bc]$")]
     value: String,
 }
 
@@ -168,8 +168,10 @@ pub(in crate::http) struct Evidence {
     #[schema(inline, schema_with = HashText::schema)]
     image: String,
     /// The quote, in base64.
+    #[schema(pattern = "^([A-Za-z0-9+/]{4})*$")]
     quote: String,
     /// The platform's certificates, in base64.
+    #[schema(pattern = "^([A-Za-z0-9+/]{4})*$", nullable = false)]
     certificates: Option<String>,
 }
 
