@@ -144,6 +144,15 @@ impl Part {
     fn broken(&self, error: &io::Error) -> Failure {
         files::failure("cannot be written", &self.path, error)
     }
+
+    /// Where there is no room for all of it, its beginning would only take what room there is.
+    fn full(&self, error: &io::Error) -> Failure {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        if matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge) {
+            self.remove();
+        }
+        self.broken(error)
+    }
 }
 
 /// From the storage to a file.
@@ -235,11 +244,11 @@ impl Transfer<'_> {
                 ));
             }
             hash.update(&chunk);
-            file.write_all(&chunk).map_err(|error| part.broken(&error))?;
+            file.write_all(&chunk).map_err(|error| part.full(&error))?;
             bar.set_position(size);
         }
         bar.finish_and_clear();
-        file.sync_all().map_err(|error| part.broken(&error))
+        file.sync_all().map_err(|error| part.full(&error))
     }
 
     fn refused(&self, error: &CallError) -> Failure {
