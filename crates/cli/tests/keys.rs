@@ -13,8 +13,7 @@ use desk::{Desk, OWNER, TASK, age, chmod, rsa};
 use iexec_archive::{Identity, Recipient};
 
 fn id_of(key: &Identity) -> String {
-    let id = key.recipient().unwrap().key_id();
-    format!("0x{}", id.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    const_hex::encode_prefixed(key.recipient().unwrap().key_id())
 }
 
 #[test]
