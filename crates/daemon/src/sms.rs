@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand as _};
 use iexec_service::{BoxFuture, CancellationToken, limit::Rate};
-use iexec_sms::{Digest384, OwnerLimits};
+use iexec_sms::OwnerLimits;
 
 use crate::common::{Common, http_url};
 
@@ -61,7 +61,7 @@ pub(crate) fn start(sms: Sms) -> Result<()> {
 /// Flags of the Secret Management Service.
 #[derive(Args, Clone)]
 #[command(
-    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms \\\n    --rpc https://… --chain-id 42161 --hub 0x… --enclave-measurement 5f6e…"
+    after_help = "Example:\n  iexecd sms --listen 0.0.0.0:13300 --data /var/lib/iexec-sms \\\n    --rpc https://… --chain-id 42161 --hub 0x… --policy policy.toml"
 )]
 pub(crate) struct Flags {
     #[command(flatten)]
@@ -71,9 +71,9 @@ pub(crate) struct Flags {
     /// Origin under which workers reach this SMS; the address it listens on if absent
     #[arg(long, value_name = "URL", value_parser = http_url)]
     url: Option<String>,
-    /// SHA-384 of the file of an enclave program that may receive secrets (may be repeated)
-    #[arg(long = "enclave-measurement", value_name = "DIGEST", value_parser = sha384)]
-    enclaves: Vec<Digest384>,
+    /// Which enclaves may receive secrets, and for which deals (docs/operators/policy.example.toml); none if absent
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
     /// Accept simulated evidence under this root certificate (DER, with collateral.json beside it). Whoever has the root's
     /// key gets every secret: local networks only
     #[arg(long, value_name = "FILE")]
@@ -99,14 +99,8 @@ fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> 
         chain_url: flags.common.rpc,
         chain_id: flags.common.chain_id,
         hub: flags.common.hub,
-        enclaves: flags.enclaves,
+        policy: flags.policy,
         insecure_simulated_tee: flags.insecure_simulated_tee,
     };
     iexec_sms::run(config, stop)
-}
-
-fn sha384(text: &str) -> Result<Digest384, String> {
-    let mut digest = [0; 48];
-    let read = const_hex::decode_to_slice(text, &mut digest);
-    read.map(|()| digest.into()).map_err(|_| format!("expected 96 hex digits, got {text:?}"))
 }

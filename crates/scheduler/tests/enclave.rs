@@ -26,7 +26,7 @@ async fn the_challenge_is_the_sms_s_and_a_sms_that_is_late_holds_nothing_up_for_
         chain_url: network.url.clone(),
         chain_id: CHAIN_ID,
         hub: HUB,
-        enclaves: Vec::new(),
+        policy: None,
         insecure_simulated_tee: None,
     };
     let sms = Sms::start(sms).await.unwrap();

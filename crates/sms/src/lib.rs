@@ -23,15 +23,10 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use iexec_attestation::{
-    Collateral, DcapCollateral, DcapPolicy, Policy, References, SimulatedReference, SnpCollateral, TcbStatus,
-    TrustAnchors,
-};
+use iexec_attestation::{Collateral, DcapCollateral, SnpCollateral, TrustAnchors};
 use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee};
 use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
-
-pub use iexec_attestation::Digest384;
 
 pub use crate::{
     http::limits::OwnerLimits,
@@ -39,6 +34,7 @@ pub use crate::{
 };
 use crate::{
     http::{Context, limits::Limits},
+    policy::SmsPolicy,
     store::Store,
     tee::Trust,
 };
@@ -76,8 +72,8 @@ pub struct Config {
     pub chain_id: u64,
     /// The PoCo contract.
     pub hub: Address,
-    /// Measurements of the enclave programs that may receive secrets: SHA-384 of their files.
-    pub enclaves: Vec<Digest384>,
+    /// Which enclaves may receive secrets, and for which deals: the operator's file. Without one, none may.
+    pub policy: Option<PathBuf>,
     /// A simulated TEE's root certificate, DER; its collateral is [`SIMULATED_COLLATERAL`] beside it. Whoever has the
     /// root's key gets every secret: for local networks alone, and refused on any other chain.
     pub insecure_simulated_tee: Option<PathBuf>,
@@ -152,17 +148,11 @@ fn location(config: &Config) -> Location {
 }
 
 fn trust(config: &Config) -> anyhow::Result<Trust> {
-    let reference = |mrtd: &Digest384| SimulatedReference { name: "--enclave-measurement".to_owned(), mrtd: *mrtd };
-    let simulated = config.enclaves.iter().map(reference).collect();
-    let policy = Policy {
-        tees: vec![Tee::Simulated],
-        references: References { simulated, ..References::default() },
-        dcap: DcapPolicy { statuses: vec![TcbStatus::UpToDate], ..Policy::nothing().dcap },
-        ..Policy::nothing()
-    };
+    let policy = config.policy.as_deref().map_or_else(|| Ok(SmsPolicy::nothing()), SmsPolicy::open)?;
     let anchors = TrustAnchors::hardware();
     let Some(root) = &config.insecure_simulated_tee else {
-        return Ok(Trust { anchors, tees: Vec::new(), policy, collateral: Collateral::Snp(SnpCollateral::default()) });
+        let tees = policy.base().tees.iter().copied().filter(|tee| *tee != Tee::Simulated).collect();
+        return Ok(Trust { anchors, tees, policy, collateral: Collateral::Snp(SnpCollateral::default()) });
     };
     check_local(config.chain_id)?;
     let read = |path: &Path| {
@@ -170,7 +160,7 @@ fn trust(config: &Config) -> anyhow::Result<Trust> {
     };
     let anchors = anchors.insecure_with_simulated(read(root)?).context("--insecure-simulated-tee")?;
     let collateral = DcapCollateral::from_json(&read(&root.with_file_name(SIMULATED_COLLATERAL))?)?;
-    Ok(Trust { anchors, tees: vec![Tee::Simulated], policy, collateral: Collateral::Dcap(collateral) })
+    Ok(Trust { anchors, tees: policy.base().tees.clone(), policy, collateral: Collateral::Dcap(collateral) })
 }
 
 /// Spec ATT-41.
@@ -196,8 +186,8 @@ fn show_trust(trust: &Trust, metrics: &Metrics) {
             "INSECURE: this SMS accepts the SIMULATED TEE. Its secrets are open to whoever runs the worker. Never for real data."
         );
     }
-    if trust.policy.references.simulated.is_empty() {
-        tracing::warn!("no enclave measurement is allowed: no session will be released");
+    if trust.tees.is_empty() {
+        tracing::warn!("no evidence is accepted and no session will be released: --policy names no TEE that counts here");
     }
 }
 

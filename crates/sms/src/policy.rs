@@ -44,10 +44,16 @@ impl SmsPolicy {
     /// Reads the file at `path`. Every fault is told with its line.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let length = std::fs::metadata(path).with_context(|| format!("the policy {shown}"))?.len();
+        let hint = "hint: --policy names a file as docs/operators/policy.example.toml";
+        let length = std::fs::metadata(path).with_context(|| format!("the policy {shown}\n{hint}"))?.len();
         anyhow::ensure!(length <= MAX_FILE, "the policy {shown} has {length} bytes; at most {MAX_FILE} are read");
         let text = std::fs::read_to_string(path).with_context(|| format!("the policy {shown}"))?;
         Self::parse(&text).map_err(|error| anyhow::anyhow!("{shown}:{error}"))
+    }
+
+    /// Accepts no evidence at all: what there is without a file.
+    pub(crate) fn nothing() -> Self {
+        Self { base: Policy::nothing(), rules: Vec::new() }
     }
 
     /// Reads a file's text.

@@ -5,6 +5,7 @@ mod evidence;
 mod facts;
 mod offer;
 mod refusal;
+mod registered;
 
 pub(crate) use challenge::challenge;
 pub(crate) use evidence::{Trust, release};

@@ -7,6 +7,7 @@ use common::{
     ENCRYPTED, Network, Raw, Service, Terms, authorization, config, enclave, enclave_key, evidence, image, key, refused,
 };
 use http::Method;
+use iexec_attestation::Digest384;
 use iexec_chain::devnet::DevAccount;
 use iexec_protocol::{
     Address, B256,
@@ -19,7 +20,7 @@ use iexec_protocol::{
     key::SigningKey,
     tag::Tag,
 };
-use iexec_sms::{Config, Digest384, Sms};
+use iexec_sms::{Config, Sms};
 use tempfile::TempDir;
 
 async fn setup() -> (Network, TempDir, Service) {
@@ -304,4 +305,54 @@ async fn errors_have_iexecs_form() {
     let answer = network.client.send(&sms.origin, &raw).await.unwrap();
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
     assert_eq!(body["error"], "POST_COMPUTE_GET_ENCRYPTION_TOKENS_FAILED_EMPTY_BENEFICIARY_KEY");
+}
+
+#[tokio::test]
+async fn a_deal_that_a_rule_of_the_operator_refuses_gets_no_session_and_an_offered_one_is_not_released() {
+    let (network, folder, sms) = setup().await;
+    network.push_beneficiary_key(&sms, "k").await;
+    let task = network.task(Terms::default()).await;
+    let challenge = network.challenge(&sms, task.id, DevAccount::Scheduler).await.unwrap();
+    let mut offer = network.offer(&sms, &task, challenge).await.unwrap();
+    sms.end().await;
+    let requester = key(DevAccount::Requester(0)).address();
+    let rule =
+        format!("[[rule]]\nname = \"closed account\"\nrequester = [\"{requester}\"]\ndeny = \"ask the operator\"\n");
+    let config = config(&network.anvil.url(), &folder);
+    common::policy(&folder, &rule);
+    let sms = Service::start(config).await;
+    offer.secret_provisioning_url.clone_from(&sms.origin);
+    let words = "rule \"closed account\" of this SMS refuses the deal: ask the operator";
+    let shown = evidence(&folder, enclave(), &enclave_key(), task.id, &offer);
+    assert_cause(&refused(network.attest(&offer, shown).await), 403, Cause::SessionAttestationFailed, words);
+    assert_cause(&refused(network.offer(&sms, &task, challenge).await), 403, Cause::SessionAttestationFailed, words);
+}
+
+#[tokio::test]
+async fn a_rule_narrows_what_counts_for_its_deals_and_says_why() {
+    let network = Network::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&network.anvil.url(), &folder);
+    let beneficiary = key(DevAccount::Requester(2)).address();
+    common::policy(
+        &folder,
+        &format!("[[rule]]\nname = \"hardware\"\nbeneficiary = [\"{beneficiary}\"]\ntees = [\"tdx\"]\n"),
+    );
+    let sms = Service::start(config).await;
+    network.push_beneficiary_key(&sms, "k").await;
+    let task = network.task(Terms::default()).await;
+    let challenge = network.challenge(&sms, task.id, DevAccount::Scheduler).await.unwrap();
+    let offer = network.offer(&sms, &task, challenge).await.unwrap();
+    let shown = evidence(&folder, enclave(), &enclave_key(), task.id, &offer);
+    let words = "evidence is of simulated; the policy allows none";
+    assert_cause(&refused(network.attest(&offer, shown).await), 403, Cause::SessionAttestationFailed, words);
+}
+
+#[tokio::test]
+async fn a_policy_with_a_fault_stops_the_start_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config("http://127.0.0.1:1", &folder);
+    let path = common::policy(&folder, "[[rule]]\nname = \"idle\"\n");
+    let error = Sms::start(config).await.err().unwrap().to_string();
+    assert!(error.starts_with(&format!("{}:7: rule \"idle\" asks for nothing", path.display())), "{error}");
 }

@@ -50,12 +50,27 @@ fn command(flags: &Flags, ports: &Ports, name: &'static str, port: u16, more: Fl
 
 fn sms(flags: &Flags, ports: &Ports, enclave: &Path, tee: &SimulatedTee) -> Result<FlagList> {
     let program = fs::read(enclave).with_context(|| format!("cannot read {}", enclave.display()))?;
-    let measurement = const_hex::encode(Sha384::digest(program));
-    let mut list = vec![("--url", url(ports.sms)), ("--enclave-measurement", measurement)];
+    let mut list = vec![("--url", url(ports.sms))];
     if !flags.without_simulated_tee {
+        list.push(("--policy", policy(flags, &Sha384::digest(program))?));
         list.push(("--insecure-simulated-tee", tee.root.display().to_string()));
     }
     Ok(list)
+}
+
+/// The one enclave program of the network, simulated, and nothing else.
+fn policy(flags: &Flags, measurement: &[u8]) -> Result<String> {
+    let path = flags.data.join("policy.toml");
+    let text = format!(
+        "# Written at each start of the local network: the enclave program that it installed, and no other.\n\
+         tees = [\"simulated\"]\n\n[dcap]\nstatuses = [\"UpToDate\"]\n\n\
+         [[reference.simulated]]\nname = \"enclave of the local network\"\nmrtd = \"{}\"\n",
+        const_hex::encode(measurement)
+    );
+    let part = path.with_extension("toml.part");
+    fs::write(&part, text).with_context(|| format!("cannot write {}", part.display()))?;
+    fs::rename(&part, &path)?;
+    Ok(path.display().to_string())
 }
 
 fn scheduler(flags: &Flags, ports: &Ports, pool: Address) -> Result<FlagList> {

@@ -4,13 +4,14 @@ use iexec_attestation::{Attested, Collateral, Expected, Policy, TrustAnchors, ve
 use iexec_chain::Chain;
 use iexec_protocol::{
     Timestamp,
-    evidence::{Evidence, Tee},
+    evidence::{Evidence, Nonce, Tee},
     session::{MAX_FRAME, SealedSession, seal},
 };
 
-use super::{Refusal, facts};
+use super::{Refusal, facts, registered};
 use crate::{
     description::Description,
+    policy::{DealPolicy, SmsPolicy},
     session,
     store::{Entry, Event, Pending, Store, Stored},
 };
@@ -19,8 +20,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
     pub(crate) anchors: TrustAnchors,
+    /// Those that count here.
     pub(crate) tees: Vec<Tee>,
-    pub(crate) policy: Policy,
+    pub(crate) policy: SmsPolicy,
     pub(crate) collateral: Collateral,
 }
 
@@ -39,16 +41,19 @@ pub(crate) async fn release(
     let worker = authorization.worker_wallet;
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
     let authorized = authorization.authorize(&worker_signature, &task, &deal)?;
+    let DealPolicy { policy, rules } = trust.policy.for_deal(&deal)?;
     let description = facts::describe(chain, task, deal).await?;
-    let attested = attest(trust, &description, evidence, nonce, now)?;
+    let attested = attest(trust, &policy, &description, evidence, nonce, now)?;
+    registered::check(&description.app, attested.claims(), description.image())?;
     let challenge = authorized.authorization().enclave_challenge;
-    let secrets = facts::secrets(store, &description, challenge).await?;
-    let key = *attested.key();
+    let secrets = facts::secrets(store, &description, challenge, worker).await?;
+    let (key, reference) = (*attested.key(), attested.reference().to_owned());
     let session = session::open(authorized, attested, &description, &secrets, id.to_owned())?;
     let sealed = seal(&session, &key, &mut rand::rng()).map_err(|_| Refusal::Key)?;
     check_frame(&sealed)?;
     let entry = Entry::new(Event::SessionReleased).task(description.task.id).with("tee", evidence.tee);
     let entry = entry.with("worker", worker).with("image", description.image());
+    let entry = entry.with("reference", reference).with("rules", rules.join("; "));
     if store.release_session_as(id, entry).await? { Ok(sealed) } else { Err(Refusal::Used) }
 }
 
@@ -65,13 +70,14 @@ async fn pending(store: &Store, id: &str, now: Timestamp) -> Result<Box<Pending>
 
 fn attest(
     trust: &Trust,
+    policy: &Policy,
     description: &Description,
     evidence: &Evidence,
-    nonce: iexec_protocol::evidence::Nonce,
+    nonce: Nonce,
     now: Timestamp,
 ) -> Result<Attested, Refusal> {
     let expected = Expected { task: description.task.id, nonce, image: description.image() };
-    Ok(verify(evidence, &expected, &trust.collateral, &trust.anchors, &trust.policy, now)?)
+    Ok(verify(evidence, &expected, &trust.collateral, &trust.anchors, policy, now)?)
 }
 
 /// A sealed session must fit into one frame of the enclave's pipe; base64 makes three bytes four.

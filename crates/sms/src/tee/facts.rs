@@ -5,7 +5,7 @@ use iexec_chain::{
     view::{App, Dataset},
 };
 use iexec_protocol::{
-    B256, Timestamp,
+    Address, B256, Timestamp,
     call::sms::SecretId,
     deal::Deal,
     evidence::Nonce,
@@ -59,7 +59,8 @@ async fn dataset(chain: &Chain, deal: &Deal) -> Result<Option<Dataset>, Refusal>
 pub(super) async fn secrets(
     store: &Store,
     description: &Description,
-    challenge: iexec_protocol::Address,
+    challenge: Address,
+    worker: Address,
 ) -> Result<Secrets, Refusal> {
     let deal = &description.deal;
     let own = store.challenge(description.task.id).await?;
@@ -72,12 +73,17 @@ pub(super) async fn secrets(
         }
     }
     let beneficiary = SecretId::Web2 { owner: deal.beneficiary, name: RESULT_ENCRYPTION_KEY.to_owned() };
+    let storage_token = match &description.proxy {
+        Some(proxy) => store.secret(&SecretId::Storage { worker, proxy: proxy.clone() }).await?,
+        None => None,
+    };
     Ok(Secrets {
         challenge: own,
         dataset_key: only_if(deal.has_dataset(), store, SecretId::Web3 { asset: deal.dataset.pointer }).await?,
         beneficiary_key: only_if(description.params.encrypts(), store, beneficiary).await?,
         app_developer: store.secret(&SecretId::App { app: deal.app.pointer }).await?,
         requester,
+        storage_token,
     })
 }
 

@@ -5,14 +5,17 @@ use iexec_protocol::{Timestamp, authorization::WorkerpoolAuthorization, call::sm
 
 use super::{Refusal, facts};
 use crate::{
+    policy::SmsPolicy,
     session,
     store::{Pending, Store},
 };
 
-/// Offers a session whose evidence is to be sent to `origin`. What is missing is said now, not when the image is loaded.
+/// Offers a session whose evidence is to be sent to `origin`. What is missing, or refused by a rule, is said now, not when
+/// the image is loaded.
 pub(crate) async fn offer(
     store: &Store,
     chain: &Chain,
+    policy: &SmsPolicy,
     origin: &str,
     authorization: WorkerpoolAuthorization,
     worker_signature: Signature,
@@ -20,8 +23,10 @@ pub(crate) async fn offer(
 ) -> Result<SessionOffer, Refusal> {
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
     let authorized = authorization.clone().authorize(&worker_signature, &task, &deal)?;
+    let worker = authorization.worker_wallet;
+    policy.for_deal(&deal)?;
     let description = facts::describe(chain, task, deal).await?;
-    let secrets = facts::secrets(store, &description, authorization.enclave_challenge).await?;
+    let secrets = facts::secrets(store, &description, authorization.enclave_challenge, worker).await?;
     session::check_challenge(&authorized, &secrets)?;
     session::check_complete(&description, &secrets)?;
     let (id, nonce) = facts::fresh_session(description.task.id)?;

@@ -13,7 +13,8 @@ use iexec_protocol::{
 };
 use thiserror::Error;
 
-use crate::{description::Undescribed, session::SessionError, store::StoreError};
+use super::registered::RegisteredError;
+use crate::{description::Undescribed, policy::Denied, session::SessionError, store::StoreError};
 
 /// Why there is no challenge or session.
 #[derive(Debug, Error)]
@@ -73,6 +74,12 @@ pub(crate) enum Refusal {
     /// Evidence refused.
     #[error(transparent)]
     Attestation(#[from] AttestationError),
+    /// A rule of the operator's.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The enclave is not the one that the app's owner registered.
+    #[error(transparent)]
+    Registered(#[from] RegisteredError),
     /// The evidence's key is no X25519 key that can be sealed to.
     #[error("the evidence's key is not a usable X25519 public key")]
     Key,
@@ -126,9 +133,11 @@ impl Refusal {
                 AuthorizationError::OtherTask { .. } => 422,
                 AuthorizationError::Worker { .. } | AuthorizationError::Pool { .. } => 401,
             },
-            Self::Attestation(_) | Self::Key => 403,
+            Self::Attestation(_) | Self::Denied(_) | Self::Registered(_) | Self::Key => 403,
             Self::Session(error) => match error {
-                SessionError::DatasetKey { .. } | SessionError::BeneficiaryKey { .. } => 422,
+                SessionError::DatasetKey { .. }
+                | SessionError::BeneficiaryKey { .. }
+                | SessionError::StorageToken { .. } => 422,
                 _ => 403,
             },
             Self::NoSession => 404,
@@ -152,7 +161,9 @@ impl Refusal {
             Self::Authorization(error) => error.cause(),
             Self::Undescribed(_) | Self::TooLarge { .. } => Cause::TaskDescriptionInvalid,
             Self::Session(error) => error.cause(),
-            Self::Attestation(_) | Self::Key => Cause::SessionAttestationFailed,
+            Self::Attestation(_) | Self::Denied(_) | Self::Registered(_) | Self::Key => {
+                Cause::SessionAttestationFailed
+            }
             Self::NoSession | Self::Expired { .. } | Self::Used | Self::Unavailable | Self::Internal(_) => {
                 Cause::SessionUnknownIssue
             }
@@ -162,7 +173,7 @@ impl Refusal {
     /// iExec's `TeeSessionGenerationError`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Undescribed(Undescribed::Storage(_)) => "POST_COMPUTE_GET_STORAGE_TOKENS_FAILED",
+            Self::Undescribed(Undescribed::Storage(_) | Undescribed::Proxy(_)) => "POST_COMPUTE_GET_STORAGE_TOKENS_FAILED",
             Self::Undescribed(_) | Self::TooLarge { .. } => "GET_TASK_DESCRIPTION_FAILED",
             Self::NoSession | Self::Expired { .. } | Self::Used => "NO_SESSION_REQUEST",
             Self::Unavailable | Self::Internal(_) => "SECURE_SESSION_GENERATION_FAILED",

@@ -1,9 +1,10 @@
 //! A real chain with a deal on it, and a real SMS beside it.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test binary uses a part")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{Method, Request, Response};
+use iexec_attestation::Digest384;
 use iexec_chain::{
     Chain, ChainWriter,
     anvil::{Anvil, Mining},
@@ -28,7 +29,7 @@ use iexec_protocol::{
 };
 use iexec_service::{CancellationToken, Client};
 use iexec_simulated_tee::{Platform, Td, measured, pki};
-use iexec_sms::{Config, Digest384, Sms};
+use iexec_sms::{Config, Sms};
 use tempfile::TempDir;
 
 pub const ENCRYPTED: &str = r#"{"iexec_result_encryption":true}"#;
@@ -81,6 +82,21 @@ pub fn image() -> Sha256 {
     Sha256(B256::repeat_byte(0xab))
 }
 
+/// A policy file for simulated enclaves that run [`enclave`], with `more` at its end.
+pub fn policy(folder: &TempDir, more: &str) -> PathBuf {
+    let path = folder.path().join("policy.toml");
+    let text = format!(
+        "tees = [\"simulated\"]\n[dcap]\nstatuses = [\"UpToDate\"]\n[[reference.simulated]]\nname = \"enclave\"\nmrtd = \"{}\"\n{more}",
+        const_hex(&enclave())
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn const_hex(digest: &Digest384) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Settings of an SMS on `chain_url`, believing in the simulated root of `folder`.
 pub fn config(chain_url: &str, folder: &TempDir) -> Config {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -95,7 +111,7 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         chain_url: chain_url.to_owned(),
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,
-        enclaves: vec![enclave()],
+        policy: Some(policy(folder, "")),
         insecure_simulated_tee: Some(files.root),
     }
 }
