@@ -2,8 +2,9 @@
 
 use std::{
     fs::{self, File},
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -20,6 +21,7 @@ const TICKS: u64 = 100;
 pub(crate) struct Service {
     child: Child,
     address: SocketAddr,
+    log: PathBuf,
 }
 
 impl Drop for Service {
@@ -46,9 +48,9 @@ impl Service {
             .stderr(File::create(&log)?)
             .spawn()
             .with_context(|| format!("cannot start {}", iexecd.display()))?;
-        let mut service = Self { child, address };
+        let mut service = Self { child, address, log: log.clone() };
         let deadline = Instant::now() + START_TIME;
-        while TcpStream::connect(address).is_err() {
+        while !alive(address) {
             if let Some(status) = service.child.try_wait()? {
                 bail!("the SMS ended ({status}):\n{}", fs::read_to_string(&log)?);
             }
@@ -84,7 +86,20 @@ impl Service {
         let told = Command::new("kill").arg(self.child.id().to_string()).status()?;
         ensure!(told.success(), "the SMS cannot be stopped");
         let status = self.child.wait()?;
-        ensure!(status.success(), "the SMS ended with {status}");
+        ensure!(status.success(), "the SMS ended with {status}:\n{}", fs::read_to_string(&self.log)?);
         Ok(())
     }
+}
+
+/// Whether it answers: the port is taken before the store is open.
+fn alive(address: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<[u8; 12]> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(START_TIME))?;
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(status)
+    };
+    ask().is_ok_and(|status| &status == b"HTTP/1.1 200")
 }
