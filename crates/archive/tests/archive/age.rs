@@ -243,7 +243,9 @@ fn a25_a_damaged_a_costly_or_another_age_file_is_no_key() {
     let to_a_key = vector!("results.zip.age");
     let refused = Identity::from_file(to_a_key, Some(b"x")).unwrap_err().to_string();
     assert_eq!(refused, "key: the private key is encrypted with age to a key, not to a passphrase");
-    assert!(Identity::from_file(&[&b"age-encryption.org/v1\n"[..], &b"x".repeat(20_000)].concat(), Some(b"x")).is_err());
+    assert!(
+        Identity::from_file(&[&b"age-encryption.org/v1\n"[..], &b"x".repeat(20_000)].concat(), Some(b"x")).is_err()
+    );
     assert!(matches!(Identity::from_file(b"\xff\xfe", None), Err(KeyError::Pem(_))));
 }
 
