@@ -3,6 +3,7 @@
 mod arrows;
 mod documents;
 pub(crate) mod enclave;
+mod simulation;
 mod states;
 
 use anyhow::{Result, ensure};
@@ -12,6 +13,7 @@ pub(crate) fn run() -> Result<()> {
     let mut faults = Vec::new();
     faults.extend(arrows::check()?);
     faults.extend(enclave::check()?);
+    faults.extend(simulation::check()?);
     faults.extend(documents::check()?);
     faults.extend(states::check()?);
     for fault in &faults {

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::enclave::run_time_crates;
 use crate::command;
 
 /// Crate, and the workspace crates that it may name.
@@ -27,24 +26,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["iexec-archive", "iexec-protocol", "iexec-attestation"];
 const IMPURE: &[&str] = &["tokio", "async-trait", "tracing", "log", "reqwest", "hyper", "axum", "alloy", "sqlx"];
 
-/// Programs without the simulated TEE's maker: its code is in no service and in no user's command, and in no enclave for
-/// hardware.
-const WITHOUT_SIMULATION: &[(&str, &[&str])] =
-    &[("iexec-daemon", &[]), ("iexec-cli", &[]), ("iexec-enclave", &["--no-default-features"])];
-const SIMULATION: &str = "iexec-simulated-tee";
-
 /// The arrows that go up, and the impure things that pure crates name.
 pub(crate) fn check() -> Result<Vec<String>> {
     let metadata: Value =
         serde_json::from_str(&command::output("cargo", &["metadata", "--no-deps", "--format-version", "1"])?)?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut faults: Vec<String> = packages.iter().flat_map(faults).collect();
-    for (program, features) in WITHOUT_SIMULATION {
-        if run_time_crates(program, features)?.contains(SIMULATION) {
-            faults.push(format!("{program} {} must not contain {SIMULATION}", features.join(" ")));
-        }
-    }
-    Ok(faults)
+    Ok(packages.iter().flat_map(faults).collect())
 }
 
 fn faults(package: &Value) -> Vec<String> {
