@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use iexec_service::clock;
 use sqlx::{AnyConnection, Connection as _, Transaction, any::Any};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, mpsc, oneshot},
     task::JoinHandle,
 };
 
@@ -26,6 +26,9 @@ use super::{
 const QUEUE: usize = 4096;
 /// Writes that share a transaction.
 const BATCH: usize = 256;
+
+/// Transactions at a time on PostgreSQL.
+const POSTGRES_WRITERS: usize = 3;
 
 /// Something to be written.
 pub(super) trait Write: Send + Sync + 'static {
@@ -54,27 +57,36 @@ impl Batch<'_> {
     }
 }
 
-/// The way to the one task that writes.
+/// The way to the tasks that write: one for `SQLite`, which has one lock; more for PostgreSQL, so that some send
+/// statements while another waits for its commit.
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Waiting>>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests wait for its end"))]
-    task: JoinHandle<()>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests wait for their end"))]
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the task; it ends when the writer is dropped and everything in its queue is done.
+    /// Starts the tasks; they end when the writer is dropped and everything in its queue is done.
     pub(super) fn start(engine: Arc<Engine>, ring: Arc<KeyRing>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(Task { engine, ring, db: None }.run(waiting));
-        Self { queue, task }
+        let waiting = Arc::new(Mutex::new(waiting));
+        let tasks = match engine.kind {
+            Kind::Sqlite => 1,
+            Kind::Postgres => POSTGRES_WRITERS,
+        };
+        let task = |_| Task { engine: Arc::clone(&engine), ring: Arc::clone(&ring), db: None };
+        let tasks = (0..tasks).map(task).map(|task| tokio::spawn(task.run(Arc::clone(&waiting)))).collect();
+        Self { queue, tasks }
     }
 
     /// Does what waits, and ends.
     #[cfg(test)]
+    #[expect(clippy::unwrap_used, reason = "for tests")]
     pub(super) async fn close(self) {
         drop(self.queue);
-        // A task that panicked has nothing more to do.
-        let _ = self.task.await;
+        for task in self.tasks {
+            task.await.unwrap();
+        }
     }
 
     /// Writes, and returns when it is on disk. A write whose caller goes away is done nevertheless.
@@ -134,9 +146,10 @@ enum Failed {
 }
 
 impl Task {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Box<dyn Waiting>>) {
+    async fn run(mut self, waiting: Arc<Mutex<mpsc::Receiver<Box<dyn Waiting>>>>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while waiting.recv_many(&mut batch, BATCH).await > 0 {
+        // Whoever has the receiver takes what waits; the next one waits for more.
+        while waiting.lock().await.recv_many(&mut batch, BATCH).await > 0 {
             self.commit(std::mem::take(&mut batch)).await;
         }
         if let Some(db) = self.db {
