@@ -63,6 +63,8 @@ causes! {
     SessionDatasetSecretMissing = "TEE_SESSION_GENERATION_PRE_COMPUTE_GET_DATASET_SECRET_FAILED", "the dataset owner must push the key: `iexec dataset push-secret`";
     /// The beneficiary's public key is not in the SMS.
     SessionBeneficiaryKeyMissing = "TEE_SESSION_GENERATION_POST_COMPUTE_GET_ENCRYPTION_TOKENS_FAILED_EMPTY_BENEFICIARY_KEY", "the beneficiary must push a key: `iexec result push-encryption-key`";
+    /// The worker has no token for the result proxy that the deal names.
+    SessionStorageTokensFailed = "TEE_SESSION_GENERATION_POST_COMPUTE_GET_STORAGE_TOKENS_FAILED", "the worker must push a token for that proxy: `iexec secret push storage`; or leave `iexec_result_storage_proxy` away";
     /// The enclave's evidence was refused.
     SessionAttestationFailed = "TEE_SESSION_GENERATION_SECURE_SESSION_GENERATION_FAILED", "the worker must run the enclave and image that the SMS trusts";
     /// The SMS cannot be reached or failed.

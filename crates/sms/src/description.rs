@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use iexec_chain::view::{App, Dataset};
-use iexec_protocol::{deal::Deal, id::Sha256, params::DealParams, task::ChainTask};
+use iexec_protocol::{deal::Deal, id::Sha256, params::DealParams, secret::proxy_origin, task::ChainTask};
 use thiserror::Error;
 
 /// Most requester secrets that one session carries.
@@ -18,6 +18,8 @@ pub(crate) struct Description {
     pub(crate) params: DealParams,
     pub(crate) app: App,
     pub(crate) dataset: Option<Dataset>,
+    /// Origin of the result proxy that the requester chose; `None` for the network's own storage.
+    pub(crate) proxy: Option<String>,
     /// Seconds of the deal's category.
     pub(crate) time_limit: u64,
 }
@@ -37,7 +39,8 @@ impl Description {
         check_requester_secrets(&params.iexec_secrets)?;
         check_callback(&params, &deal)?;
         check_storage(&params, &deal)?;
-        Ok(Self { task, deal, params, app, dataset, time_limit })
+        let proxy = proxy(&params, &deal)?;
+        Ok(Self { task, deal, params, app, dataset, proxy, time_limit })
     }
 
     /// The digest of the app's image manifest: its checksum on chain.
@@ -67,6 +70,13 @@ fn check_storage(params: &DealParams, deal: &Deal) -> Result<(), Undescribed> {
     }
 }
 
+/// A callback's result goes to the chain, whatever proxy is named.
+fn proxy(params: &DealParams, deal: &Deal) -> Result<Option<String>, Undescribed> {
+    let named = params.iexec_result_storage_proxy.as_deref().filter(|url| !url.is_empty() && !deal.has_callback());
+    let shown = |url: &str| Undescribed::Proxy(url.chars().take(80).collect());
+    named.map(|url| proxy_origin(url).map_err(|_| shown(url))).transpose()
+}
+
 /// Why no session can be made for a task.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum Undescribed {
@@ -88,6 +98,9 @@ pub(crate) enum Undescribed {
     /// Another storage than IPFS.
     #[error("deal parameters: iexec_result_storage_provider {0:?} is not served; use \"ipfs\"")]
     Storage(String),
+    /// A result proxy that is none.
+    #[error("deal parameters: iexec_result_storage_proxy must be an http or https URL, it is {0:?}")]
+    Proxy(String),
     /// The registry does not know what the deal names.
     #[error("the deal's {0} is not registered on this chain")]
     Unregistered(&'static str),

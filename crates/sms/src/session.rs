@@ -31,6 +31,8 @@ pub(crate) struct Secrets {
     pub(crate) app_developer: Option<SecretText>,
     /// Requester secrets, by the number that the app reads them under.
     pub(crate) requester: BTreeMap<String, SecretText>,
+    /// The worker's token for the result proxy that the deal names.
+    pub(crate) storage_token: Option<SecretText>,
 }
 
 /// Opens the session `name`: only for an authorized worker's attested enclave, and only if nothing is missing. Both
@@ -91,7 +93,10 @@ pub(crate) fn check_complete(description: &Description, secrets: &Secrets) -> Re
     if description.params.encrypts() && secrets.beneficiary_key.is_none() {
         return Err(SessionError::BeneficiaryKey { beneficiary: deal.beneficiary });
     }
-    Ok(())
+    match &description.proxy {
+        Some(proxy) if secrets.storage_token.is_none() => Err(SessionError::StorageToken { proxy: proxy.clone() }),
+        _ => Ok(()),
+    }
 }
 
 /// Why there is no session.
@@ -145,6 +150,12 @@ pub(crate) enum SessionError {
         /// Whose.
         beneficiary: Address,
     },
+    /// The deal names a result proxy, and the worker has no token for it.
+    #[error("the worker has no token for the result proxy {proxy} in this SMS, and the deal names that one")]
+    StorageToken {
+        /// Its origin.
+        proxy: String,
+    },
 }
 
 impl SessionError {
@@ -155,6 +166,7 @@ impl SessionError {
             Self::Challenge { .. } | Self::NoChallenge { .. } => Cause::SessionChallengeMismatch,
             Self::DatasetKey { .. } => Cause::SessionDatasetSecretMissing,
             Self::BeneficiaryKey { .. } => Cause::SessionBeneficiaryKeyMissing,
+            Self::StorageToken { .. } => Cause::SessionStorageTokensFailed,
         }
     }
 }

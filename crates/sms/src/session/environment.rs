@@ -76,7 +76,8 @@ pub(super) fn app(description: &Description, secrets: &Secrets) -> Service {
 }
 
 /// Digest, signature, encryption. The archive leaves the enclave encrypted, in the worker's hands: no storage token and
-/// no proxy is given (spec SES-14).
+/// no proxy is given (spec SES-14), unless the deal names a proxy: then that one, with the worker's token for it (spec
+/// SMS-78).
 pub(super) fn post_compute(description: &Description, secrets: &Secrets, worker: Address) -> Service {
     let (deal, encrypts) = (&description.deal, description.params.encrypts());
     let mut environment = Environment::default();
@@ -91,8 +92,16 @@ pub(super) fn post_compute(description: &Description, secrets: &Secrets, worker:
     }
     environment.set("RESULT_STORAGE_CALLBACK", deal.has_callback().to_string());
     environment.set("RESULT_STORAGE_PROVIDER", if deal.has_callback() { "" } else { "ipfs" });
-    environment.set("RESULT_STORAGE_PROXY", "");
-    environment.set("RESULT_STORAGE_TOKEN", "");
+    match (&description.proxy, &secrets.storage_token) {
+        (Some(proxy), Some(token)) => {
+            environment.set("RESULT_STORAGE_PROXY", proxy);
+            environment.give("RESULT_STORAGE_TOKEN", token);
+        }
+        _ => {
+            environment.set("RESULT_STORAGE_PROXY", "");
+            environment.set("RESULT_STORAGE_TOKEN", "");
+        }
+    }
     Service { name: "post-compute".into(), environment: environment.0, ..Service::default() }
 }
 

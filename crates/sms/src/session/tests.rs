@@ -99,6 +99,7 @@ fn secrets() -> Secrets {
         beneficiary_key: Some(SecretText::new("the beneficiary's key")),
         app_developer: None,
         requester: BTreeMap::new(),
+        storage_token: None,
     }
 }
 
@@ -267,6 +268,22 @@ fn parameters_that_are_unclear_or_that_nobody_carries_out_are_refused() {
     let many: BTreeMap<_, _> = (1..=101).map(|number| (number.to_string(), "k")).collect();
     let many = format!(r#"{{"iexec_secrets":{}}}"#, serde_json::to_string(&many).unwrap());
     assert_eq!(refused(deal(&many)), Undescribed::RequesterSecrets { count: MAX_REQUESTER_SECRETS + 1 });
+}
+
+#[test]
+fn a_named_proxy_gets_its_own_token_or_there_is_no_session() {
+    let named = || deal(r#"{"iexec_result_storage_proxy":"https://Proxy.example/v1"}"#);
+    let refused = opened(named(), &secrets()).err().unwrap();
+    assert_eq!(refused, SessionError::StorageToken { proxy: "https://proxy.example".into() });
+    assert_eq!(refused.cause().name(), "TEE_SESSION_GENERATION_POST_COMPUTE_GET_STORAGE_TOKENS_FAILED");
+    let with = || Secrets { storage_token: Some(SecretText::new("the worker's token")), ..secrets() };
+    let post = shown(&opened(named(), &with()).unwrap(), "post-compute");
+    assert_eq!(post["RESULT_STORAGE_PROXY"], "https://proxy.example");
+    assert_eq!(post["RESULT_STORAGE_TOKEN"], "the worker's token");
+    for url in ["proxy.example", "ftp://proxy.example", "https://user@proxy.example"] {
+        let malformed = format!(r#"{{"iexec_result_storage_proxy":"{url}"}}"#);
+        assert_eq!(describe(deal(&malformed)).unwrap_err(), Undescribed::Proxy(url.into()));
+    }
 }
 
 #[test]
