@@ -100,8 +100,11 @@ pub fn check_key(key: &str) -> Result<(), SecretError> {
     if good { Ok(()) } else { Err(SecretError::Key) }
 }
 
-/// Checks a web2 secret's name: 1 to [`MAX_NAME`] bytes.
+/// Checks a web2 secret's name: 1 to [`MAX_NAME`] bytes, none of them zero (PostgreSQL keeps no such text).
 pub fn check_name(name: &str) -> Result<(), SecretError> {
+    if name.contains('\0') {
+        return Err(SecretError::Zero);
+    }
     if (1..=MAX_NAME).contains(&name.len()) { Ok(()) } else { Err(SecretError::Name { bytes: name.len() }) }
 }
 
@@ -145,6 +148,9 @@ pub enum SecretError {
         /// Its size.
         bytes: usize,
     },
+    /// A character that no database keeps.
+    #[error("a secret's name must not hold U+0000")]
+    Zero,
     /// A name for what has none.
     #[error("a dataset or an app has one secret, which has no name")]
     Nameless,

@@ -1,4 +1,4 @@
-//! Refusals in the audit log: each is on disk before it is answered (spec SMS-82).
+//! Refusals in the audit log: each is on disk before it is answered (spec SMS-62).
 
 use super::Context;
 use crate::store::{Entry, Event, StoreError};
