@@ -29,7 +29,7 @@ const USAGE: &str = "cargo xtask <command>
   tidy            only the checks of structure and documents
   bench           measure, and print docs/performance.md's table
   bench archive [--large]
-                  measure archives of 1 MiB to 1 GiB (--large: 10 GiB) against openssl, age and the SDK
+                  measure archives of 1 MiB to 1 GiB (--large: instead, 950 MiB to 20 GB) against openssl, age and the SDK
   bench sms [...] measure the SMS under load (options of `iexec-load`)";
 
 fn main() -> ExitCode {

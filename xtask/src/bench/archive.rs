@@ -2,40 +2,38 @@
 //! Processor time and peak memory are the kernel's own account of each child (wait4); medians of paired runs: each round
 //! runs every program once, so that a busy minute hits all of them.
 
+mod sample;
+
 use std::{
     fs::{self, File},
-    io::{BufWriter, Write as _},
-    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use iexec_archive::{AGE_ENTRY, AgeIdentity, BODY_ENTRY, Encryptor, EntryDigest, PrivateKey, Recipient, Sealed};
+use iexec_archive::{AGE_ENTRY, AgeIdentity, BODY_ENTRY, PrivateKey, Recipient};
 use iexec_e2e::{sdk, workspace};
-use iexec_protocol::{
-    Address, B256,
-    evidence::{Evidence, Nonce, Tee},
-    id::{DealId, Sha256, TaskId},
-    key::SigningKey,
-    receipt::{Entry, Inputs, Statement},
-};
 use wait4::Wait4 as _;
 
+use self::sample::{noise, seal, secret};
 use crate::command;
 
 const ROUNDS: usize = 3;
 const KEYS: usize = 15;
 const MIB: u64 = 1024 * 1024;
 const SIZES: [u64; 3] = [MIB, 100 * MIB, 1024 * MIB];
-const LARGEST: u64 = 10 * 1024 * MIB;
 /// The SDK refuses more than 1,000,000,000 bytes, and takes minutes and gigabytes long before.
 const SDK_LIMIT: u64 = 100 * MIB;
+const SDK_LARGEST: u64 = 950 * MIB;
+const LARGEST: u64 = 10 * 1024 * MIB;
+/// For the memory alone.
+const HUGE: u64 = 20_000_000_000;
 const ANY_KEY: &str =
     "-K 0000000000000000000000000000000000000000000000000000000000000000 -iv 00000000000000000000000000000000";
 const WALLET: &str = r#"{"privateKey":"0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407"}"#;
 
-/// Builds for release, measures, prints one table. `large`: 10 GiB, too.
+/// Builds for release, measures, prints one table. `large` measures instead, once each, what takes minutes and up to 40 GB of
+/// disk: the SDK at its largest, 10 GiB, and the memory that 20 GB take.
 pub(crate) fn run(large: bool) -> Result<()> {
     command::run("cargo", &["build", "--quiet", "--release", "--package", "iexec-cli"])?;
     command::run(
@@ -45,11 +43,12 @@ pub(crate) fn run(large: bool) -> Result<()> {
     let sdk = sdk::installed("sdk-9")?.join("iexec");
     let bench = Bench { folder: tempfile::tempdir_in(workspace::target())?, sdk: sdk.display().to_string() };
     println!("| size | what | CPU s | wall s | peak MiB |\n|---|---|---|---|---|");
-    bench.keys()?;
-    for size in SIZES.into_iter().chain(large.then_some(LARGEST)) {
-        bench.size(size)?;
+    fs::write(bench.folder.path().join("wallet.json"), WALLET)?;
+    if large {
+        return bench.large();
     }
-    Ok(())
+    bench.key_pairs()?;
+    SIZES.into_iter().try_for_each(|size| bench.size(size))
 }
 
 struct Bench {
@@ -76,15 +75,63 @@ impl Row {
     fn new(name: &'static str, words: &str) -> Self {
         Self { name, words: words.split(' ').map(str::to_owned).collect(), stdin: None }
     }
+}
 
-    fn through(self, stdin: &'static str) -> Self {
-        Self { stdin: Some(stdin), ..self }
+/// A layout's files in the folder, and who else reads its body.
+struct Layout {
+    archive: &'static str,
+    entry: &'static str,
+    body: &'static str,
+    key: &'static str,
+    decrypt: &'static str,
+    other: fn() -> Vec<Row>,
+}
+
+const RESULT: &str = "results.zip";
+
+const C: Layout = Layout {
+    archive: "c.zip",
+    entry: BODY_ENTRY,
+    body: "body.aes",
+    key: "rsa.pem",
+    decrypt: "`iexec result decrypt`, layout C",
+    other: || {
+        let openssl = format!("openssl enc -d -aes-256-cbc -nopad {ANY_KEY} -in body.aes -out {RESULT}");
+        vec![
+            // Any key costs the same: without padding, it finds no fault with a wrong one.
+            Row::new("`openssl enc -d -aes-256-cbc` of the same bytes", &openssl),
+            Row::new("`openssl dgst -sha256` of the same bytes", "openssl dgst -sha256 body.aes"),
+        ]
+    },
+};
+
+const AGE: Layout = Layout {
+    archive: "age.zip",
+    entry: AGE_ENTRY,
+    body: "body.age",
+    key: "age.txt",
+    decrypt: "`iexec result decrypt`, age",
+    other: || vec![Row::new("`age -d` of the same bytes", "age -d -i age.txt -o results.zip body.age")],
+};
+
+impl Layout {
+    fn rows(&self) -> Vec<Row> {
+        let piped = Row { stdin: Some(self.archive), ..self.row("the same from a pipe", "-") };
+        [self.decrypting(), piped].into_iter().chain((self.other)()).collect()
+    }
+
+    fn decrypting(&self) -> Row {
+        self.row(self.decrypt, self.archive)
+    }
+
+    fn row(&self, name: &'static str, archive: &str) -> Row {
+        let options = "--quiet --force --receipt-only";
+        Row::new(name, &format!("{} result decrypt {options} {archive} --beneficiary-key-file {}", cli(), self.key))
     }
 }
 
 impl Bench {
-    fn keys(&self) -> Result<()> {
-        fs::write(self.folder.path().join("wallet.json"), WALLET)?;
+    fn key_pairs(&self) -> Result<()> {
         let rows = [
             Row::new(
                 "`iexec result generate-encryption-keypair` (RSA-4096)",
@@ -99,60 +146,69 @@ impl Bench {
     }
 
     fn size(&self, size: u64) -> Result<()> {
-        let folder = self.folder.path();
-        noise(&folder.join("noise"), size)?;
-        let rsa = PrivateKey::generate(4096)?;
-        let age = AgeIdentity::generate();
-        fs::write(folder.join("rsa.pem"), rsa.to_pkcs8_pem()?.as_bytes())?;
-        fs::write(folder.join("rsa.pub"), rsa.public_key()?.to_pem())?;
-        fs::write(folder.join("age.txt"), age.to_text().as_bytes())?;
-        fs::write(folder.join("age.pub"), age.recipient().to_string())?;
-        seal(folder, "c.zip", &Recipient::from(rsa.public_key()?))?;
-        seal(folder, "age.zip", &Recipient::from(age.recipient()))?;
-        self.take_apart()?;
-        self.measure(&shown(size), &self.rows(size)?, ROUNDS)
+        let [rsa, age] = self.recipients()?;
+        noise(size)?.file(&self.folder.path().join("noise"))?;
+        self.archive(&C, size, &rsa)?;
+        self.archive(&AGE, size, &age)?;
+        let mut rows = C.rows();
+        rows.extend(AGE.rows());
+        rows.extend(self.sealing()?);
+        if size <= SDK_LIMIT {
+            rows.push(self.sdk_row());
+        }
+        self.measure(&shown(size), &rows, ROUNDS)
     }
 
-    /// The bytes that the others get: the bare ciphertext and the bare age file.
-    fn take_apart(&self) -> Result<()> {
+    /// One layout after the other, and nothing kept, for the disk's sake.
+    fn large(&self) -> Result<()> {
+        let [rsa, age] = self.recipients()?;
+        self.archive(&C, SDK_LARGEST, &rsa)?;
+        self.measure(&shown(SDK_LARGEST), &[C.decrypting(), self.sdk_row()], 1)?;
+        for (layout, recipient) in [(&C, &rsa), (&AGE, &age)] {
+            self.archive(layout, LARGEST, recipient)?;
+            self.measure(&shown(LARGEST), &layout.rows(), 1)?;
+            self.clean(layout)?;
+        }
+        seal(self.folder.path(), C.archive, &rsa, HUGE)?;
+        let verify = format!("{} result verify --quiet --receipt-only {}", cli(), C.archive);
+        let rows = [Row::new("`iexec result verify`, layout C", &verify), C.decrypting()];
+        self.measure("20 GB", &rows, 1)
+    }
+
+    /// Makes the keys, whose public halves these are.
+    fn recipients(&self) -> Result<[Recipient; 2]> {
         let folder = self.folder.path();
-        for (archive, entry, file) in [("c.zip", BODY_ENTRY, "body.aes"), ("age.zip", AGE_ENTRY, "body.age")] {
-            let out = File::create(folder.join(file))?;
-            let status = Command::new("unzip").args(["-p", archive, entry]).current_dir(folder).stdout(out).status()?;
-            ensure!(status.success(), "unzip failed");
+        let rsa = PrivateKey::generate(4096)?;
+        let age = AgeIdentity::generate();
+        secret(&folder.join(C.key), rsa.to_pkcs8_pem()?.as_bytes())?;
+        fs::write(folder.join("rsa.pub"), rsa.public_key()?.to_pem())?;
+        secret(&folder.join(AGE.key), age.to_text().as_bytes())?;
+        fs::write(folder.join("age.pub"), age.recipient().to_string())?;
+        Ok([rsa.public_key()?.into(), age.recipient().into()])
+    }
+
+    /// An archive of noise, and the bytes that the others get: the bare ciphertext, or the bare age file.
+    fn archive(&self, layout: &Layout, size: u64, recipient: &Recipient) -> Result<()> {
+        let folder = self.folder.path();
+        seal(folder, layout.archive, recipient, size)?;
+        let out = File::create(folder.join(layout.body))?;
+        let words = ["-p", layout.archive, layout.entry];
+        let status = Command::new("unzip").args(words).current_dir(folder).stdout(out).status()?;
+        ensure!(status.success(), "unzip failed");
+        Ok(())
+    }
+
+    fn clean(&self, layout: &Layout) -> Result<()> {
+        for file in [layout.archive, layout.body, RESULT] {
+            fs::remove_file(self.folder.path().join(file))?;
         }
         Ok(())
     }
 
-    fn rows(&self, size: u64) -> Result<Vec<Row>> {
-        let decrypt = format!("{} result decrypt --quiet --force --receipt-only", cli());
-        let mut rows = vec![
-            Row::new(
-                "`iexec result decrypt`, layout C, every byte compared",
-                &format!("{decrypt} c.zip --beneficiary-key-file rsa.pem"),
-            ),
-            Row::new("the same from a pipe", &format!("{decrypt} - --beneficiary-key-file rsa.pem")).through("c.zip"),
-            // Any key costs the same: without padding, it finds no fault with a wrong one.
-            Row::new(
-                "`openssl enc -d -aes-256-cbc` of the same bytes",
-                &format!("openssl enc -d -aes-256-cbc -nopad {ANY_KEY} -in body.aes -out results.zip"),
-            ),
-            Row::new("`openssl dgst -sha256` of the same bytes", "openssl dgst -sha256 body.aes"),
-            Row::new(
-                "`iexec result decrypt`, age, every byte compared",
-                &format!("{decrypt} age.zip --beneficiary-key-file age.txt"),
-            ),
-            Row::new("`age -d` of the same bytes", "age -d -i age.txt -o results.zip body.age"),
-        ];
-        rows.extend(self.sealing()?);
-        if size <= SDK_LIMIT {
-            let options = "--force --raw --beneficiary-keystoredir . --beneficiary-key-file rsa.pem";
-            rows.push(Row::new(
-                "npm `iexec` 9.0.1 `result decrypt`",
-                &format!("{} result decrypt c.zip {options}", self.sdk),
-            ));
-        }
-        Ok(rows)
+    fn sdk_row(&self) -> Row {
+        let options = "--force --raw --beneficiary-keystoredir . --beneficiary-key-file";
+        let words = format!("{} result decrypt {} {options} {}", self.sdk, C.archive, C.key);
+        Row::new("npm `iexec` 9.0.1 `result decrypt`", &words)
     }
 
     fn sealing(&self) -> Result<[Row; 4]> {
@@ -186,7 +242,7 @@ impl Bench {
 
     fn once(&self, row: &Row) -> Result<Cost> {
         let folder = self.folder.path();
-        for made in ["results.zip", "sealed.zip"] {
+        for made in [RESULT, "sealed.zip"] {
             // What is not there need not go.
             let _ = fs::remove_file(folder.join(made));
         }
@@ -217,59 +273,6 @@ impl Bench {
 
 fn cli() -> String {
     workspace::target().join("release/iexec").display().to_string()
-}
-
-/// Bytes that do not shrink, as results that are worth measuring: encrypted zeros.
-fn noise(path: &Path, size: u64) -> Result<()> {
-    let out = File::create(path)?;
-    let script =
-        format!("head -c {size} /dev/zero | openssl enc -aes-256-ctr -K {} -iv {}", "42".repeat(32), "00".repeat(16));
-    let status = Command::new("sh").args(["-c", &script]).stdout(out).status()?;
-    ensure!(status.success() && path.metadata()?.len() == size, "no bytes to measure with");
-    Ok(())
-}
-
-/// Seals the noise with a receipt, as the enclave does.
-fn seal(folder: &Path, name: &str, recipient: &Recipient) -> Result<()> {
-    let out = BufWriter::with_capacity(256 * 1024, File::create(folder.join(name))?);
-    let mut sealing = Encryptor::to_recipients(std::slice::from_ref(recipient), &mut rand::rng(), out)?;
-    sealing.add_file("noise", File::open(folder.join("noise"))?)?;
-    let [challenge, enclave] = [SigningKey::from_bytes(&[7; 32])?, SigningKey::from_bytes(&[8; 32])?];
-    let mut refused = None;
-    let sealed = sealing.finish(|sealed| {
-        let receipt = statement(sealed, enclave.address()).sign(&challenge, &enclave);
-        receipt.map_err(|error| refused = Some(error)).unwrap_or_default()
-    });
-    if let Some(error) = refused {
-        return Err(error.into());
-    }
-    Ok(sealed?.flush()?)
-}
-
-fn statement(sealed: &Sealed, signer: Address) -> Statement {
-    let image = Sha256::of("image");
-    let entry =
-        |entry: &EntryDigest| Entry { name: entry.name.clone(), size: entry.size, sha256: Sha256(entry.sha256.into()) };
-    Statement {
-        task: TaskId(B256::ZERO),
-        deal: DealId(B256::ZERO),
-        worker: Address::ZERO,
-        tee: Tee::Simulated,
-        inputs: Inputs { image, command: Vec::new(), dataset: None, files: Vec::new() },
-        evidence: Evidence {
-            tee: Tee::Simulated,
-            key: B256::ZERO,
-            signer,
-            image,
-            quote: Vec::new(),
-            certificates: Vec::new(),
-        },
-        nonce: Nonce(B256::ZERO),
-        result_digest: B256::ZERO,
-        tree: Sha256(sealed.tree.0.into()),
-        recipients: sealed.recipients.iter().map(|id| Sha256((*id).into())).collect(),
-        entries: sealed.entries.iter().map(entry).collect(),
-    }
 }
 
 fn median(costs: &mut [Cost], of: impl Fn(&Cost) -> f64) -> f64 {
