@@ -1,14 +1,11 @@
 //! Identities of age v1, through the `age` crate: X25519 keys in the files that `age-keygen` writes, and with the feature
 //! `plugin` those that a program holds, on hardware say. Under a passphrase: `age_passphrase`.
 
-use crate::open::{decrypt_failed, is_outer};
-use crate::{AgeRecipient, Identity, KeyError};
+use crate::{AgeRecipient, KeyError};
 use age::secrecy::ExposeSecret;
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
 use zeroize::Zeroizing;
 
-const BUFFER: usize = 64 * 1024;
 /// Longest key file, bytes.
 pub(crate) const MAX_TEXT: usize = 16 * 1024;
 
@@ -61,31 +58,5 @@ pub(crate) fn only_line(text: &str) -> Result<&str, KeyError> {
         (Some(line), None) => Ok(line),
         (None, _) => Err(KeyError::Age("there is no AGE-SECRET-KEY-1… line")),
         (Some(_), Some(_)) => Err(KeyError::Age("there is more than one line that is not a comment")),
-    }
-}
-
-/// The plaintext of an age file; `Err(None)` where no identity opens it.
-pub(crate) fn reader<'a>(
-    identities: &[Identity],
-    input: impl Read + 'a,
-) -> Result<Box<dyn BufRead + 'a>, Option<io::Error>> {
-    let outer = |error| match error {
-        age::DecryptError::Io(error) if is_outer(&error) => Some(error),
-        _ => None,
-    };
-    let file = age::Decryptor::new_buffered(BufReader::with_capacity(BUFFER, input)).map_err(outer)?;
-    let plain = file.decrypt(identities.iter().filter_map(Identity::age)).map_err(outer)?;
-    Ok(Box::new(BufReader::with_capacity(BUFFER, Unsealed(plain))))
-}
-
-/// Names the library's own errors as what they are: failures of decryption (A7).
-struct Unsealed<R>(age::stream::StreamReader<R>);
-
-impl<R: Read> Read for Unsealed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| {
-            let transient = error.kind() == io::ErrorKind::Interrupted;
-            if transient || is_outer(&error) { error } else { decrypt_failed() }
-        })
     }
 }

@@ -1,12 +1,15 @@
 //! A body being read: AES-CBC and, for layout B only, AES-ECB, with PKCS#7 padding, a chunk at a time.
 
-use crate::body::{BLOCK, CHUNK};
+use crate::body::BLOCK;
 use crate::open::decrypt_failed;
 use aes::cipher::inout::InOutBuf;
 use aes::cipher::{BlockDecryptMut, KeyInit, KeyIvInit, consts::U16};
 use aes::{Aes128, Aes256};
 use std::io::{self, BufRead, Read};
 use zeroize::Zeroizing;
+
+/// Bytes decrypted at once; a multiple of [`BLOCK`], and of a page, so that whole pages are written.
+const CHUNK: usize = 128 * 1024;
 
 /// A body's cipher, keyed.
 #[expect(clippy::large_enum_variant, reason = "one at a time")]
@@ -58,7 +61,7 @@ pub(crate) struct CipherReader<R> {
 
 impl<R: Read> CipherReader<R> {
     pub(crate) fn new(cipher: BodyCipher, input: R) -> Self {
-        let chunk = Zeroizing::new(vec![0; CHUNK]);
+        let chunk = Zeroizing::new(vec![0; CHUNK + BLOCK]);
         Self { cipher, input, chunk, taken: 0, ready: 0, held: 0, ended: false }
     }
 
@@ -66,7 +69,7 @@ impl<R: Read> CipherReader<R> {
         self.chunk.copy_within(self.ready..self.held, 0);
         self.held -= self.ready;
         (self.taken, self.ready) = (0, 0);
-        while self.held < CHUNK {
+        while self.held < self.chunk.len() {
             match self.input.read(&mut self.chunk[self.held..]) {
                 Ok(0) => break,
                 Ok(count) => self.held += count,
@@ -74,9 +77,9 @@ impl<R: Read> CipherReader<R> {
                 Err(error) => return Err(error),
             }
         }
-        self.ended = self.held < CHUNK;
+        self.ended = self.held < self.chunk.len();
         // The last block waits for the end of input: only there does padding mean anything.
-        let whole = if self.ended { self.held } else { CHUNK - BLOCK };
+        let whole = if self.ended { self.held } else { CHUNK };
         if whole == 0 || whole % BLOCK != 0 {
             return Err(decrypt_failed());
         }

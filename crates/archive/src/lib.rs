@@ -43,6 +43,8 @@ mod age_identity;
 mod age_key;
 #[cfg(all(feature = "open", feature = "age"))]
 mod age_passphrase;
+#[cfg(all(feature = "open", feature = "age"))]
+mod age_payload;
 #[cfg(feature = "plugin")]
 mod age_plugin;
 mod body;
@@ -70,13 +72,13 @@ pub use age_identity::AgeIdentity;
 pub use age_key::AgeRecipient;
 #[cfg(feature = "plugin")]
 pub use age_plugin::{PluginDialogue, PluginIdentity};
-pub use digest::EntryDigest;
+pub use digest::{EntryDigest, FileDigest};
 pub use key::{KeyError, PublicKey};
 pub use name::NameError;
 #[cfg(feature = "open")]
 pub use open::{
-    Archive, EntryFacts, Extracted, Inspection, Kind, Layout, Limits, OpenError, Opened, RecipientFacts, Unpacked,
-    Visit, tree_of_zip, unpack, unpack_stream,
+    Archive, EntryFacts, Extracted, Inspection, Kind, Layout, Limits, OpenError, Opened, PipedArchive, RecipientFacts,
+    Unpacked, Visit, tree_of_zip, unpack, unpack_stream,
 };
 pub use plain::{PlainWriter, write_plain};
 #[cfg(feature = "open")]

@@ -7,7 +7,9 @@ mod age_header;
 mod error;
 mod inspect;
 mod layout;
+mod meter;
 mod pass;
+mod pipe;
 mod portable;
 mod unlock;
 mod unpack;
@@ -16,18 +18,20 @@ pub use error::OpenError;
 pub use inspect::{EntryFacts, Inspection, RecipientFacts};
 pub use layout::Layout;
 pub use pass::{Extracted, Opened};
+pub use pipe::PipedArchive;
 pub(crate) use unlock::decrypt_failed;
 #[cfg(feature = "age")]
 pub(crate) use unlock::is_outer;
 pub use unpack::{Kind, Limits, Unpacked, Visit, unpack, unpack_stream};
 
-use crate::digest::digest_of;
+use crate::digest::{Running, digest_of};
 use crate::tree::{Tree, TreeHash};
 use crate::zip::{Entry, ZipReader};
 use crate::{
-    BODY_ENTRY, BODY_ENTRY_A, EntryDigest, KEY_ENTRY, MAX_KEY_ENTRY_SIZE, MAX_RECEIPT_SIZE, MAX_SEALED_ENTRIES,
-    RECEIPT_ENTRY,
+    BODY_ENTRY, BODY_ENTRY_A, EntryDigest, FileDigest, KEY_ENTRY, MAX_KEY_ENTRY_SIZE, MAX_RECEIPT_SIZE,
+    MAX_SEALED_ENTRIES, RECEIPT_ENTRY,
 };
+use sha2::Sha256;
 use std::io::{Read, Seek};
 
 /// An open archive: structure known, nothing decrypted.
@@ -118,9 +122,11 @@ pub fn tree_of_zip(input: impl Read + Seek) -> Result<TreeHash, OpenError> {
     let mut tree = Tree::default();
     for index in 0..zip.entries().len() {
         let Some(entry) = zip.entries().get(index).cloned() else { break };
-        match entry.name.strip_suffix('/') {
-            Some(path) => tree.add_directory(path)?,
-            None => tree.add_file(&digest_entry(&mut zip, &entry)?)?,
+        if let Some(path) = entry.name.strip_suffix('/') {
+            tree.add_directory(path)?;
+        } else {
+            let (size, blake3) = digest_content::<blake3::Hasher, _>(&mut zip, &entry)?;
+            tree.add_file(&FileDigest { name: entry.name, size, blake3 })?;
         }
     }
     Ok(tree.hash())
@@ -149,9 +155,15 @@ fn require_canonical<R: Read + Seek>(zip: &mut ZipReader<R>, layout: Layout) -> 
 }
 
 fn digest_entry<R: Read + Seek>(zip: &mut ZipReader<R>, entry: &Entry) -> Result<EntryDigest, OpenError> {
-    zip.content(entry)
-        .and_then(|content| digest_of(&entry.name, content))
-        .map_err(|source| OpenError::Entry { name: entry.name.clone(), source })
+    let (size, sha256) = digest_content::<Sha256, _>(zip, entry)?;
+    Ok(EntryDigest { name: entry.name.clone(), size, sha256 })
+}
+
+fn digest_content<H: Running, R: Read + Seek>(
+    zip: &mut ZipReader<R>,
+    entry: &Entry,
+) -> Result<(u64, [u8; 32]), OpenError> {
+    zip.content(entry).and_then(digest_of::<H>).map_err(|source| OpenError::Entry { name: entry.name.clone(), source })
 }
 
 /// A whole entry of at most `limit` bytes, `None` if it is not there. Memory follows the bytes read, not those declared.

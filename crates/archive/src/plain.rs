@@ -3,7 +3,7 @@
 use crate::seal::{self, SealError};
 use crate::tree::{Tree, TreeHash};
 use crate::zip::ZipWriter;
-use crate::{AGE_ENTRY, BODY_ENTRY, BODY_ENTRY_A, EntryDigest, KEY_ENTRY, KEY_ENTRY_A, RECEIPT_ENTRY};
+use crate::{AGE_ENTRY, BODY_ENTRY, BODY_ENTRY_A, FileDigest, KEY_ENTRY, KEY_ENTRY_A, RECEIPT_ENTRY};
 use std::io::{Read, Write};
 
 /// A plain archive being written.
@@ -19,7 +19,7 @@ impl<W: Write> PlainWriter<W> {
     }
 
     /// Adds a file of any size; the names of encrypted archives' entries are refused (A9).
-    pub fn add_file(&mut self, name: &str, content: impl Read) -> Result<EntryDigest, SealError> {
+    pub fn add_file(&mut self, name: &str, content: impl Read) -> Result<FileDigest, SealError> {
         if [AGE_ENTRY, BODY_ENTRY, KEY_ENTRY, BODY_ENTRY_A, KEY_ENTRY_A, RECEIPT_ENTRY].contains(&name) {
             return Err(SealError::Reserved(name.to_owned()));
         }

@@ -5,7 +5,9 @@ use crate::body::{BLOCK, CbcWriter};
 use crate::key::{KeyError, PublicKey};
 use crate::tree::{Tree, TreeError, TreeHash};
 use crate::zip::{StoredEntry, ZipWriter};
-use crate::{BODY_ENTRY, EntryDigest, KEY_ENTRY, MAX_DIRECTORY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY, Recipient};
+use crate::{
+    BODY_ENTRY, EntryDigest, FileDigest, KEY_ENTRY, MAX_DIRECTORY, MAX_RECEIPT_SIZE, RECEIPT_ENTRY, Recipient,
+};
 use rand_core::CryptoRng;
 use std::io::{self, Read, Seek, Write};
 use zeroize::Zeroizing;
@@ -122,7 +124,7 @@ impl<W: Write + Seek> Encryptor<W> {
     }
 
     /// Adds a file of any size. Files in the same order give the same plaintext bytes.
-    pub fn add_file(&mut self, name: &str, content: impl Read) -> Result<EntryDigest, SealError> {
+    pub fn add_file(&mut self, name: &str, content: impl Read) -> Result<FileDigest, SealError> {
         add_file(&mut self.inner, &mut self.tree, name, content)
     }
 
@@ -187,7 +189,7 @@ pub(crate) fn add_file<W: Write>(
     tree: &mut Tree,
     name: &str,
     content: impl Read,
-) -> Result<EntryDigest, SealError> {
+) -> Result<FileDigest, SealError> {
     check_room(zip, name)?;
     tree.check_new(name)?;
     let digest = zip.add_file(name, content)?;

@@ -1,7 +1,7 @@
-//! The tree hash (A20–A24): one SHA-256 over names, sub-folders, empty files and contents of a result.
+//! The tree hash (A20–A24): one hash over names, sub-folders, empty files and contents of a result.
 //! Not iExec's result digest, which covers the file that `computed.json` names and nothing else.
 
-use crate::EntryDigest;
+use crate::FileDigest;
 use crate::name::{self, NameError};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -57,15 +57,15 @@ enum Node {
     Folder,
     File {
         size: u64,
-        sha256: [u8; 32],
+        blake3: [u8; 32],
     },
 }
 
 impl Tree {
     /// Adds a file by its digest; its parents are added with it (A22).
-    pub fn add_file(&mut self, file: &EntryDigest) -> Result<(), TreeError> {
+    pub fn add_file(&mut self, file: &FileDigest) -> Result<(), TreeError> {
         self.check_new(&file.name)?;
-        self.insert(&file.name, Node::File { size: file.size, sha256: file.sha256 });
+        self.insert(&file.name, Node::File { size: file.size, blake3: file.blake3 });
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Tree {
         for (path, node) in &self.nodes {
             let line = match node {
                 Node::Implied | Node::Folder => format!("d {path}\n"),
-                Node::File { size, sha256 } => format!("f {} {size} {path}\n", hex(sha256)),
+                Node::File { size, blake3 } => format!("f {} {size} {path}\n", hex(blake3)),
             };
             sha256.update(line);
         }
@@ -133,29 +133,29 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Tree, TreeError};
-    use crate::digest::Measure;
+    use crate::FileDigest;
     use proptest::prelude::*;
 
     fn tree(nodes: &[(&str, Option<&str>)]) -> Result<Tree, TreeError> {
         let mut tree = Tree::default();
         for (path, content) in nodes {
             match content {
-                Some(text) => tree.add_file(&Measure::of(text.as_bytes()).finish(path))?,
+                Some(text) => tree.add_file(&FileDigest::of(path, text.as_bytes()))?,
                 None => tree.add_directory(path)?,
             }
         }
         Ok(tree)
     }
 
-    /// Known answers made with coreutils alone: `docs/spec/archive.md`, "the same hash by hand".
+    /// Known answers made with b3sum and coreutils: `docs/spec/archive.md`, "the same hash by hand".
     #[test]
-    fn a20_the_hash_is_what_sha256sum_says_of_the_listing() {
+    fn a20_the_hash_is_what_b3sum_and_sha256sum_say() {
         assert_eq!(
             tree(&[]).unwrap().hash().to_string(),
             "0x56a4bd410679e35c27be23bb37bf458796ee30476870177b7cdec7c8a173e036"
         );
         let hello = tree(&[("my-result.txt", Some("Hello, world!")), ("sub/empty", Some("")), ("void", None)]).unwrap();
-        assert_eq!(hello.hash().to_string(), "0xbe6b8a519d42e737cc7c01ce670a4a13dda74613694d01f3bdc3a09da8003af0");
+        assert_eq!(hello.hash().to_string(), "0x99552f9c529e4a4c85df1b9abbf89f69d206993369393a18e6a38b583b14e31a");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! No encryption, comments, splitting, or any compression but deflate.
 
 #[cfg(feature = "open")]
+mod canonical;
+#[cfg(feature = "open")]
 mod directory;
 #[cfg(feature = "open")]
 mod end;
@@ -19,7 +21,12 @@ mod write;
 
 pub(crate) use write::{StoredEntry, ZipWriter};
 #[cfg(feature = "open")]
-pub(crate) use {directory::Entry, read::ZipReader, stream::ZipStream};
+pub(crate) use {
+    canonical::{CanonicalStream, Foreign},
+    directory::Entry,
+    read::ZipReader,
+    stream::ZipStream,
+};
 
 use crate::name::NameError;
 use std::io;

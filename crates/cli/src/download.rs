@@ -100,7 +100,8 @@ impl Fetch {
         let trust = TrustOptions { task: Some(task.id), ..TrustOptions::default() };
         let keys = || Ok(keys.to_vec());
         let on_chain = |_| Ok(on_chain.clone());
-        Decryption { archive, origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain }.run(screen)?;
+        Decryption { origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain }
+            .run(archive.into(), screen)?;
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ mod extract;
 pub(crate) mod facts;
 mod fitting;
 mod keys;
+mod recount;
 pub(crate) mod source;
 mod verify;
 
@@ -133,12 +134,11 @@ impl Decrypt {
         target.check()?;
         self.key.check()?;
         let trust = of_file(&path, &self.trust, &self.chain);
-        let (archive, origin) = source::open(&path, screen)?;
+        let (archive, origin) = source::open_piped(&path, screen)?;
         let keys = || self.key.identities(&self.wallet, screen);
         let on_chain = |task| ask_chain(&self.chain, &trust, task);
-        let decryption =
-            Decryption { archive, origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain };
-        decrypt::answer(&decryption.run(screen)?)
+        let decryption = Decryption { origin, keys: &keys, target: &target, trust: &trust, on_chain: &on_chain };
+        decrypt::answer(&decryption.run(archive, screen)?)
     }
 
     fn target(&self) -> Result<Target, Failure> {

@@ -7,6 +7,7 @@ mod statement;
 use std::{
     fs,
     io::{Read as _, Write as _},
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -125,7 +126,20 @@ fn an_archive_comes_from_a_pipe_or_from_a_file_as_stdin() {
     child.stdin.take().unwrap().write_all(&bytes).unwrap();
     let answer = Answer::of(child.wait_with_output().unwrap());
     assert_eq!(answer.code, 0, "{}", answer.err);
+    assert!(!answer.err.contains("keeping"), "{}", answer.err);
+    assert!(answer.err.contains("verified: the archive's 2 entries are those of the receipt"), "{}", answer.err);
+
+    // Without a receipt an archive has no one form: it is read from its end.
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vectors/archive");
+    fs::write(desk.path("key.pem"), fs::read(vectors.join("rsa2048.pem")).unwrap()).unwrap();
+    chmod(&desk.path("key.pem"), 0o600);
+    let words = ["decrypt", "-", "--beneficiary-key-file", "key.pem", "--output", "other.zip"];
+    let mut child = desk.command(&words).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(vectors.join("c-rsa2048.zip")).unwrap()).unwrap();
+    let answer = Answer::of(child.wait_with_output().unwrap());
+    assert_eq!(answer.code, 0, "{}", answer.err);
     assert!(answer.err.contains("keeping what comes from the pipe, still encrypted"), "{}", answer.err);
+    assert_eq!(fs::read(desk.path("other.zip")).unwrap(), fs::read(vectors.join("results.zip")).unwrap());
 
     let file = fs::File::open(desk.path(&format!("{TASK}.zip"))).unwrap();
     let answer = Answer::of(desk.command(&["decrypt", "-", "--force"]).stdin(file).output().unwrap());

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use iexec_archive::{Encryptor, EntryDigest, PlainWriter, Recipient, SealError, Sealed};
+use iexec_archive::{Encryptor, FileDigest, PlainWriter, Recipient, SealError, Sealed};
 use iexec_protocol::{
     cause::Cause,
     session::{ARCHIVE_NAME, ArchiveFile},
@@ -95,12 +95,12 @@ impl Drop for Destination {
 
 /// The two kinds of archive, as far as filling them goes.
 trait Entries {
-    fn add_file(&mut self, name: &str, content: File) -> Result<EntryDigest, SealError>;
+    fn add_file(&mut self, name: &str, content: File) -> Result<FileDigest, SealError>;
     fn add_directory(&mut self, path: &str) -> Result<(), SealError>;
 }
 
 impl<W: Write + io::Seek> Entries for Encryptor<W> {
-    fn add_file(&mut self, name: &str, content: File) -> Result<EntryDigest, SealError> {
+    fn add_file(&mut self, name: &str, content: File) -> Result<FileDigest, SealError> {
         Encryptor::add_file(self, name, content)
     }
 
@@ -110,7 +110,7 @@ impl<W: Write + io::Seek> Entries for Encryptor<W> {
 }
 
 impl<W: Write> Entries for PlainWriter<W> {
-    fn add_file(&mut self, name: &str, content: File) -> Result<EntryDigest, SealError> {
+    fn add_file(&mut self, name: &str, content: File) -> Result<FileDigest, SealError> {
         PlainWriter::add_file(self, name, content)
     }
 

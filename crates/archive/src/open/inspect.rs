@@ -1,5 +1,6 @@
 //! What anyone can tell of an archive without a key.
 
+use super::unlock::Lock;
 use super::{Archive, Layout, OpenError};
 use crate::zip::Entry;
 use std::fmt;
@@ -64,26 +65,24 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Inspection { layout: self.layout, entries, recipients, receipt: self.receipt.as_ref().map(Vec::len) })
     }
 
-    #[cfg_attr(not(feature = "age"), expect(clippy::unnecessary_wraps, reason = "an age header is read, and may fail"))]
-    pub(super) fn recipients(&mut self) -> Result<Vec<RecipientFacts>, OpenError> {
-        match self.layout {
-            Layout::Plain => Ok(Vec::new()),
-            #[cfg(feature = "age")]
-            Layout::Age => self.age_recipients(),
-            Layout::A | Layout::B | Layout::C => Ok(vec![RecipientFacts::Rsa { bits: 8 * self.wrapped_size() }]),
-        }
+    fn recipients(&mut self) -> Result<Vec<RecipientFacts>, OpenError> {
+        self.lock().map(Lock::recipients)
     }
 
-    /// Recipients of an age file, its header checked whole.
-    #[cfg(feature = "age")]
-    pub(super) fn age_recipients(&mut self) -> Result<Vec<RecipientFacts>, OpenError> {
-        let Some(entry) = self.zip.find(crate::AGE_ENTRY).cloned() else { return Ok(Vec::new()) };
-        let unreadable = |source| OpenError::Entry { name: entry.name.clone(), source };
+    /// What a key must open.
+    pub(super) fn lock(&mut self) -> Result<Lock<'_>, OpenError> {
+        let start = self.age_start()?;
+        Lock::of(self.layout, &self.wrapped_key, &start)
+    }
+
+    /// As much of an age file as its header may be long; of another layout nothing.
+    fn age_start(&mut self) -> Result<Vec<u8>, OpenError> {
         let mut start = Vec::new();
+        let Some(entry) = self.zip.find(crate::AGE_ENTRY).cloned() else { return Ok(start) };
+        let unreadable = |source| OpenError::Entry { name: entry.name.clone(), source };
         let content = self.zip.content(&entry).map_err(unreadable)?;
         content.take(crate::MAX_AGE_HEADER as u64).read_to_end(&mut start).map_err(unreadable)?;
-        let kinds = super::age_header::recipients(&start).map_err(OpenError::AgeHeader)?;
-        Ok(kinds.into_iter().map(|kind| RecipientFacts::Age { kind }).collect())
+        Ok(start)
     }
 }
 

@@ -1,13 +1,12 @@
 //! One pass over an archive: every entry digested, the body decrypted on the way, the digests held against a list.
 
-use super::error::Broken;
-use super::unpack::{Limits, Unpacked, Visit, unpack, unpack_stream};
+use super::meter::{Meter, Tee, copy};
+use super::unpack::{Limits, Unpacked, Visit, unpack, unpack_buffered};
 use super::{Archive, OpenError, digest_entry};
 use crate::private_key::PrivateKey;
 use crate::tree::hex;
 use crate::zip::Entry;
 use crate::{EntryDigest, Identity};
-use sha2::{Digest, Sha256};
 use std::io::{self, BufRead, Read, Seek, Write};
 
 /// A decrypted archive.
@@ -15,7 +14,7 @@ use std::io::{self, BufRead, Read, Seek, Write};
 pub struct Opened {
     /// Bytes of plaintext: the zip of `/iexec_out`.
     pub size: u64,
-    /// Digests of all entries but the receipt, in the order of their bytes.
+    /// Digests of all entries but the receipt, in the order of their bytes; none where no list was given to compare with.
     pub entries: Vec<EntryDigest>,
 }
 
@@ -24,7 +23,7 @@ pub struct Opened {
 pub struct Extracted {
     /// The files inside.
     pub unpacked: Unpacked,
-    /// Digests of all entries but the receipt, in the order of their bytes.
+    /// Digests of all entries but the receipt, in the order of their bytes; none where no list was given to compare with.
     pub entries: Vec<EntryDigest>,
 }
 
@@ -37,7 +36,7 @@ impl<R: Read + Seek> Archive<R> {
         self.decrypt_with(&[Identity::Rsa(key.clone())], out).map(|opened| opened.size)
     }
 
-    /// Decrypts the body to `out` with whichever key fits, digesting all entries on the way.
+    /// Decrypts the body to `out` with whichever key fits.
     ///
     /// On an error, what was written to `out` already is worthless and must be thrown away.
     pub fn decrypt_with(&mut self, identities: &[Identity], out: &mut impl Write) -> Result<Opened, OpenError> {
@@ -60,16 +59,16 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Opened { size, entries })
     }
 
-    /// As [`Self::decrypt_verified`], and computes the tree hash of the files inside from the same bytes.
+    /// As [`Self::decrypt_verified`], where there is a list; computes the tree hash of the files inside and shows them to
+    /// `visit`, all from the same bytes.
     pub fn decrypt_with_tree(
         &mut self,
         identities: &[Identity],
         expected: Option<&[EntryDigest]>,
         out: &mut impl Write,
+        visit: &mut Visit<'_>,
     ) -> Result<Extracted, OpenError> {
-        let any = Limits { portable_names: false, ..Limits::NONE };
-        let (unpacked, entries) =
-            self.pass(identities, expected, |plain| unpack_stream(Tee { plain, out }, &any, &mut |_, _, _| Ok(())))?;
+        let (unpacked, entries) = self.pass(identities, expected, |plain| unpack_and_copy(plain, out, visit))?;
         Ok(Extracted { unpacked, entries })
     }
 
@@ -88,7 +87,7 @@ impl<R: Read + Seek> Archive<R> {
             let unpacked = unpack(self.zip.input(), limits, visit)?;
             return Ok(Extracted { unpacked, entries: Vec::new() });
         }
-        let (unpacked, entries) = self.pass(identities, expected, |plain| unpack_stream(plain, limits, visit))?;
+        let (unpacked, entries) = self.pass(identities, expected, |plain| unpack_buffered(plain, limits, visit))?;
         Ok(Extracted { unpacked, entries })
     }
 
@@ -100,32 +99,32 @@ impl<R: Read + Seek> Archive<R> {
         sink: impl FnOnce(&mut dyn BufRead) -> Result<T, OpenError>,
     ) -> Result<(T, Vec<EntryDigest>), OpenError> {
         let body = self.body_entry().cloned().ok_or(OpenError::NotEncrypted)?;
+        let Some(expected) = expected else {
+            let (unlocked, layout) = (self.lock()?.unlock(identities)?, self.layout);
+            let content = self.zip.content(&body).map_err(|error| unreadable(&body, error))?;
+            let value = Meter::without_digest(&body.name, content).through(unlocked, layout, sink)?;
+            return Ok((value, Vec::new()));
+        };
         let mut digests = self.digests_but(&body)?;
-        if let Some(expected) = expected {
-            // Before the key is used: who alters the wrapped key does not get it tried.
-            require_same(expected, &digests, &body.name)?;
-        }
-        let outcome = self.unlock(identities).and_then(|unlocked| {
-            let mut meter = Meter::new(&body.name, self.zip.content(&body).map_err(|e| unreadable(&body, e))?);
-            let mut plain = unlocked.read(self.layout, &mut meter)?;
-            let value = sink(&mut *plain).map_err(OpenError::settle)?;
-            drop(plain);
-            io::copy(&mut meter, &mut io::sink()).map_err(|e| unreadable(&body, e).settle())?;
+        // Before the key is used: who alters the wrapped key does not get it tried.
+        require_same(expected, &digests, &body.name)?;
+        let unlocked = self.lock().and_then(|lock| lock.unlock(identities));
+        let outcome = unlocked.and_then(|unlocked| {
+            let layout = self.layout;
+            let content = self.zip.content(&body).map_err(|error| unreadable(&body, error))?;
+            let mut meter = Meter::new(&body.name, content);
+            let value = meter.through(unlocked, layout, sink)?;
             Ok((value, meter.finish()))
         });
-        let (value, digest) = match (outcome, expected) {
-            (Ok((value, digest)), _) => (Ok(value), digest),
-            (Err(error @ (OpenError::Write(_) | OpenError::OtherKey { .. })), _) | (Err(error), None) => {
-                return Err(error);
-            }
-            (Err(error), Some(_)) => (Err(error), digest_entry(&mut self.zip, &body)?),
+        let (value, digest) = match outcome {
+            Ok((value, digest)) => (Ok(value), digest),
+            Err(error @ (OpenError::Write(_) | OpenError::OtherKey { .. })) => return Err(error),
+            Err(error) => (Err(error), digest_entry(&mut self.zip, &body)?),
         };
         for slot in digests.iter_mut().filter(|slot| slot.name == body.name) {
             *slot = digest.clone();
         }
-        if let Some(expected) = expected {
-            require_same(expected, &digests, "")?;
-        }
+        require_same(expected, &digests, "")?;
         Ok((value?, digests))
     }
 
@@ -140,7 +139,7 @@ impl<R: Read + Seek> Archive<R> {
 }
 
 /// Same entries in the same order, each of the same size and digest; the digest of `pending` is not looked at.
-fn require_same(expected: &[EntryDigest], found: &[EntryDigest], pending: &str) -> Result<(), OpenError> {
+pub(super) fn require_same(expected: &[EntryDigest], found: &[EntryDigest], pending: &str) -> Result<(), OpenError> {
     let names = |list: &[EntryDigest]| {
         let names: Vec<String> = list.iter().take(5).map(|e| format!("{:?}", crate::name::shorten(&e.name))).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
@@ -167,65 +166,12 @@ fn unreadable(entry: &Entry, source: io::Error) -> OpenError {
     OpenError::Entry { name: entry.name.clone(), source }
 }
 
-fn copy(plain: &mut dyn BufRead, out: &mut impl Write) -> Result<u64, OpenError> {
-    let mut written = 0;
-    loop {
-        let chunk = match plain.fill_buf() {
-            Ok(chunk) => chunk,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(OpenError::Entry { name: String::new(), source }.settle()),
-        };
-        if chunk.is_empty() {
-            return Ok(written);
-        }
-        out.write_all(chunk).map_err(OpenError::Write)?;
-        let size = chunk.len();
-        written += size as u64;
-        plain.consume(size);
-    }
-}
-
-/// Reads a ciphertext, and takes its size and SHA-256.
-struct Meter<'n, R> {
-    name: &'n str,
-    inner: R,
-    sha256: Sha256,
-    size: u64,
-}
-
-impl<'n, R> Meter<'n, R> {
-    fn new(name: &'n str, inner: R) -> Self {
-        Self { name, inner, sha256: Sha256::new(), size: 0 }
-    }
-
-    fn finish(self) -> EntryDigest {
-        EntryDigest { name: self.name.to_owned(), size: self.size, sha256: self.sha256.finalize().into() }
-    }
-}
-
-impl<R: Read> Read for Meter<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.inner.read(buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(source) => return Err(Broken::Entry { name: self.name.to_owned(), source }.io()),
-        };
-        self.sha256.update(&buffer[..count]);
-        self.size += count as u64;
-        Ok(count)
-    }
-}
-
-/// Reads a plaintext, and writes what was read.
-struct Tee<'a, W> {
-    plain: &'a mut dyn BufRead,
-    out: &'a mut W,
-}
-
-impl<W: Write> Read for Tee<'_, W> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.plain.read(buffer)?;
-        self.out.write_all(&buffer[..count]).map_err(|source| Broken::Write(source).io())?;
-        Ok(count)
-    }
+/// Shows the files of a plaintext that is written as it comes.
+pub(super) fn unpack_and_copy(
+    plain: &mut dyn BufRead,
+    out: &mut impl Write,
+    visit: &mut Visit<'_>,
+) -> Result<Unpacked, OpenError> {
+    let any = Limits { portable_names: false, ..Limits::NONE };
+    unpack_buffered(Tee::new(plain, out), &any, visit)
 }

@@ -1,13 +1,13 @@
 //! From a key to a readable plaintext. Every fault of decryption itself is [`Broken::Decrypt`], and nothing more (A7).
 
 use super::error::Broken;
-use super::{Archive, Layout, OpenError};
+use super::{Layout, OpenError, RecipientFacts};
 use crate::Identity;
 use crate::body::BLOCK;
 use crate::cipher::{BodyCipher, CipherReader};
 use crate::private_key::PrivateKey;
 use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader};
-use std::io::{self, BufRead, Read, Seek};
+use std::io::{self, BufRead, Read};
 use zeroize::Zeroizing;
 
 /// What opens a body.
@@ -18,48 +18,64 @@ pub(super) enum Unlocked {
     Age(Vec<Identity>),
 }
 
-impl<R: Read + Seek> Archive<R> {
+/// What a key must open: as much as an archive shows of it.
+pub(super) struct Lock<'a> {
+    layout: Layout,
+    wrapped_key: &'a [u8],
+    recipients: Vec<RecipientFacts>,
+}
+
+impl<'a> Lock<'a> {
+    /// Of an age file, the header is in `start`, the body's beginning: it is held to its limits before the library that
+    /// decrypts gets to see it.
+    #[cfg_attr(not(feature = "age"), expect(clippy::unnecessary_wraps, reason = "an age header may be malformed"))]
+    pub(super) fn of(layout: Layout, wrapped_key: &'a [u8], start: &[u8]) -> Result<Self, OpenError> {
+        let recipients = match layout {
+            Layout::Plain => Vec::new(),
+            #[cfg(feature = "age")]
+            Layout::Age => {
+                let kinds = super::age_header::recipients(start).map_err(OpenError::AgeHeader)?;
+                kinds.into_iter().map(|kind| RecipientFacts::Age { kind }).collect()
+            }
+            Layout::A | Layout::B | Layout::C => {
+                let _ = start;
+                vec![RecipientFacts::Rsa { bits: 8 * wrapped_size(layout, wrapped_key) }]
+            }
+        };
+        Ok(Self { layout, wrapped_key, recipients })
+    }
+
+    /// Who can open it.
+    pub(super) fn recipients(self) -> Vec<RecipientFacts> {
+        self.recipients
+    }
+
     /// Picks, of the keys at hand, the one that the archive is encrypted to.
-    pub(super) fn unlock(&mut self, identities: &[Identity]) -> Result<Unlocked, OpenError> {
+    pub(super) fn unlock(&self, identities: &[Identity]) -> Result<Unlocked, OpenError> {
         #[cfg(feature = "age")]
         if self.layout == Layout::Age {
-            return self.unlock_age(identities);
+            let keys: Vec<_> = identities.iter().filter(|key| key.age().is_some()).cloned().collect();
+            return if keys.is_empty() { Err(self.other_key(identities)) } else { Ok(Unlocked::Age(keys)) };
         }
-        let size = self.wrapped_size();
+        let size = wrapped_size(self.layout, self.wrapped_key);
         let fits = |key: &&PrivateKey| key.bits().div_ceil(8) == size;
         let keys: Vec<&PrivateKey> = identities.iter().filter_map(Identity::rsa).filter(fits).collect();
         if keys.is_empty() {
-            return Err(self.other_key(identities)?);
+            return Err(self.other_key(identities));
         }
         // A key that is not the archive's passes the padding's and the length's check once in 2^24 or so.
         keys.into_iter().find_map(|key| self.unwrap_key(key)).map(Unlocked::Aes).ok_or(OpenError::Decrypt)
     }
 
-    #[cfg(feature = "age")]
-    fn unlock_age(&mut self, identities: &[Identity]) -> Result<Unlocked, OpenError> {
-        // Holds the header to its limits before the library reads it.
-        self.age_recipients()?;
-        let keys: Vec<_> = identities.iter().filter(|key| key.age().is_some()).cloned().collect();
-        if keys.is_empty() { Err(self.other_key(identities)?) } else { Ok(Unlocked::Age(keys)) }
-    }
-
-    /// Size of the wrapped key's ciphertext: that of the modulus, bytes.
-    pub(super) fn wrapped_size(&self) -> usize {
-        match self.layout {
-            Layout::B => STANDARD.decode(&self.wrapped_key).map_or(0, |wrapped| wrapped.len()),
-            _ => self.wrapped_key.len(),
-        }
-    }
-
     /// The data key, of the length that the layout allows; `None` for any failure (A7).
     fn unwrap_key(&self, key: &PrivateKey) -> Option<Zeroizing<Vec<u8>>> {
         match self.layout {
-            Layout::A => key.unwrap_oaep(&self.wrapped_key).filter(|key| matches!(key.len(), 16 | 32)),
+            Layout::A => key.unwrap_oaep(self.wrapped_key).filter(|key| matches!(key.len(), 16 | 32)),
             Layout::B => {
-                let text = key.unwrap_pkcs1(&STANDARD.decode(&self.wrapped_key).ok()?)?;
+                let text = key.unwrap_pkcs1(&STANDARD.decode(self.wrapped_key).ok()?)?;
                 STANDARD.decode(&*text).ok().map(Zeroizing::new).filter(|key| key.len() == 16)
             }
-            Layout::C => key.unwrap_pkcs1(&self.wrapped_key).filter(|key| key.len() == 32),
+            Layout::C => key.unwrap_pkcs1(self.wrapped_key).filter(|key| key.len() == 32),
             #[cfg(feature = "age")]
             Layout::Age => None,
             Layout::Plain => None,
@@ -67,11 +83,19 @@ impl<R: Read + Seek> Archive<R> {
     }
 
     /// What anyone can see without a key: that none of these is the right one.
-    fn other_key(&mut self, identities: &[Identity]) -> Result<OpenError, OpenError> {
-        let wants: Vec<String> = self.recipients()?.iter().map(ToString::to_string).collect();
+    fn other_key(&self, identities: &[Identity]) -> OpenError {
+        let wants: Vec<String> = self.recipients.iter().map(ToString::to_string).collect();
         let given: Vec<String> = identities.iter().map(Identity::kind).collect();
         let or_none = |list: Vec<String>| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
-        Ok(OpenError::OtherKey { wants: or_none(wants), given: or_none(given) })
+        OpenError::OtherKey { wants: or_none(wants), given: or_none(given) }
+    }
+}
+
+/// Size of the wrapped key's ciphertext: that of the modulus, bytes.
+fn wrapped_size(layout: Layout, wrapped_key: &[u8]) -> usize {
+    match layout {
+        Layout::B => STANDARD.decode(wrapped_key).map_or(0, |wrapped| wrapped.len()),
+        _ => wrapped_key.len(),
     }
 }
 
@@ -94,7 +118,7 @@ impl Unlocked {
                 Ok(Box::new(CipherReader::new(cipher, input)))
             }
             #[cfg(feature = "age")]
-            Self::Age(identities) => crate::age_identity::reader(&identities, input).map_err(|source| match source {
+            Self::Age(identities) => crate::age_payload::reader(&identities, input).map_err(|source| match source {
                 Some(source) => broken(source, io::ErrorKind::UnexpectedEof),
                 None => OpenError::Decrypt,
             }),

@@ -6,11 +6,12 @@ use super::portable::{Spellings, fault};
 use crate::name;
 use crate::tree::{Tree, TreeHash};
 use crate::zip::{ZipReader, ZipStream};
-use crate::{EntryDigest, MAX_FILES};
-use sha2::{Digest, Sha256};
+use crate::{FileDigest, MAX_FILES, digest};
 use std::cell::Cell;
-use std::io::{self, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::rc::Rc;
+
+const BUFFER: usize = 64 * 1024;
 
 /// What may be unpacked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +82,15 @@ pub fn unpack(input: impl Read + Seek, limits: &Limits, visit: &mut Visit<'_>) -
 /// Shows the files of a result's zip while it comes in: from a pipe or a cipher. An entry that is stored and has its
 /// size behind it cannot be read so; [`unpack`] can.
 pub fn unpack_stream(input: impl Read, limits: &Limits, visit: &mut Visit<'_>) -> Result<Unpacked, OpenError> {
+    unpack_buffered(BufReader::with_capacity(BUFFER, input), limits, visit)
+}
+
+/// As [`unpack_stream`], from a buffer.
+pub(super) fn unpack_buffered(
+    input: impl BufRead,
+    limits: &Limits,
+    visit: &mut Visit<'_>,
+) -> Result<Unpacked, OpenError> {
     let mut zip = ZipStream::new(input);
     let mut unpacking = Unpacking::new(*limits, &zip.position());
     while let Some(coming) = zip.next().map_err(|error| OpenError::Zip(error).settle())? {
@@ -145,12 +155,12 @@ impl Unpacking {
             limits: self.limits,
             before: self.size,
             packed,
-            sha256: Sha256::new(),
+            blake3: blake3::Hasher::new(),
             size: 0,
             fault: None,
         };
         let visited = visit(path, kind, &mut file);
-        let rest = if visited.is_ok() { io::copy(&mut file, &mut io::sink()) } else { Ok(0) };
+        let rest = if visited.is_ok() { digest::copy(&mut file, &mut io::sink()) } else { Ok(0) };
         match (file.fault, visited, rest) {
             (Some(fault), ..) => return Err(fault),
             (None, Err(source), _) | (None, _, Err(source)) => return Err(OpenError::Write(source)),
@@ -161,8 +171,8 @@ impl Unpacking {
             return Err(OpenError::Refused { name: name::shorten(path), reason: "is a folder with content" });
         }
         if kind == Kind::File {
-            let sha256 = file.sha256.finalize().into();
-            self.tree.add_file(&EntryDigest { name: path.to_owned(), size: file.size, sha256 })?;
+            let blake3 = file.blake3.finalize().into();
+            self.tree.add_file(&FileDigest { name: path.to_owned(), size: file.size, blake3 })?;
         }
         Ok(())
     }
@@ -180,7 +190,7 @@ struct Bounded<'n, R> {
     /// Bytes of the files before this one.
     before: u64,
     packed: Rc<Cell<u64>>,
-    sha256: Sha256,
+    blake3: blake3::Hasher,
     size: u64,
     /// Why reading ended: what the visitor gets is no more than a sign of it.
     fault: Option<OpenError>,
@@ -217,7 +227,7 @@ impl<R: Read> Read for Bounded<'_, R> {
                 if let Some(fault) = self.excess() {
                     return Err(self.fail(fault));
                 }
-                self.sha256.update(&buffer[..count]);
+                self.blake3.update(&buffer[..count]);
                 Ok(count)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),

@@ -32,6 +32,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// A stored file as our writer's headers say it.
+    pub(super) fn stored(name: &str, size: u64, crc: u32, offset: u64, start: u64) -> Self {
+        let (name, packed, method) = (name.to_owned(), size, STORED);
+        Self { name, size, flags: 0, method, time_and_date: 0, crc, packed, attributes: 0, offset, start }
+    }
+
     pub(crate) fn is_directory(&self) -> bool {
         self.name.ends_with('/')
     }

@@ -1,13 +1,12 @@
 //! Reads the content of a zip file's entries, and holds it to the size and CRC-32 that the directory declares.
 
 use super::directory::{self, Entry};
-use super::record::{Header, MODE_FILE, end_records};
 use super::{STORED, ZipError};
 use crate::name;
 use flate2::bufread::DeflateDecoder;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 
-const BUFFER: usize = 32 * 1024;
+const BUFFER: usize = 64 * 1024;
 
 /// An open zip file.
 pub(crate) struct ZipReader<R> {
@@ -39,56 +38,16 @@ impl<R: Read + Seek> ZipReader<R> {
     /// The entry's uncompressed bytes; a wrong size or CRC-32 is an error at their end.
     pub(crate) fn content(&mut self, entry: &Entry) -> io::Result<Content<BufReader<&mut R>>> {
         self.input.seek(SeekFrom::Start(entry.start))?;
-        Ok(Content::new(BufReader::with_capacity(BUFFER, &mut self.input), entry, true))
+        // Not further than the entry: a small one costs a small read.
+        let buffer = usize::try_from(entry.packed).unwrap_or(BUFFER).clamp(1, BUFFER);
+        Ok(Content::new(BufReader::with_capacity(buffer, &mut self.input), entry, true))
     }
-
-    /// The offset of the first byte that our writer would not have written, headers and directory included, were these
-    /// its entries; `None` if there is none. `streamed` names the entry whose size was not known in front.
-    pub(crate) fn first_foreign_byte(&mut self, streamed: &str) -> io::Result<Option<u64>> {
-        let mut central = Vec::new();
-        let mut end = 0;
-        for entry in &self.entries {
-            let header = Header {
-                name: &entry.name,
-                flags: 0,
-                method: STORED,
-                crc: entry.crc,
-                packed: entry.size,
-                size: entry.size,
-                offset: end,
-                mode: MODE_FILE,
-            };
-            let local = header.local(entry.name == streamed);
-            if let Some(at) = first_difference(&mut self.input, end, &local)? {
-                return Ok(Some(at));
-            }
-            end += local.len() as u64 + entry.size;
-            central.extend(header.central());
-        }
-        let records = end_records(self.entries.len() as u64, end, central.len() as u64);
-        central.extend(records);
-        if let Some(at) = first_difference(&mut self.input, end, &central)? {
-            return Ok(Some(at));
-        }
-        let length = self.input.seek(SeekFrom::End(0))?;
-        end += central.len() as u64;
-        Ok((length != end).then_some(end))
-    }
-}
-
-/// Where the bytes from `at` on first differ from those expected.
-fn first_difference(input: &mut (impl Read + Seek), at: u64, expected: &[u8]) -> io::Result<Option<u64>> {
-    input.seek(SeekFrom::Start(at))?;
-    let mut found = Vec::with_capacity(expected.len());
-    input.take(expected.len() as u64).read_to_end(&mut found)?;
-    let same = found.iter().zip(expected).take_while(|(one, other)| one == other).count();
-    Ok((same < expected.len()).then_some(at + same as u64))
 }
 
 /// Content being read, with what it must amount to.
 pub(crate) struct Content<R> {
     bytes: Bytes<R>,
-    crc: flate2::Crc,
+    crc: crc32fast::Hasher,
     read: u64,
     name: String,
     /// Size, CRC-32 and compressed size, where they stand in front.
@@ -110,12 +69,12 @@ impl<R: BufRead> Content<R> {
             _ => Bytes::Deflated(DeflateDecoder::new(packed)),
         };
         let declared = declared.then_some((entry.size, entry.crc));
-        Self { bytes, crc: flate2::Crc::new(), read: 0, name: entry.name.clone(), declared }
+        Self { bytes, crc: crc32fast::Hasher::new(), read: 0, name: entry.name.clone(), declared }
     }
 
     /// CRC-32 and size of what was read.
     pub(crate) fn measured(&self) -> (u32, u64) {
-        (self.crc.sum(), self.read)
+        (self.crc.clone().finalize(), self.read)
     }
 
     fn check_end(&self) -> io::Result<()> {
@@ -123,8 +82,9 @@ impl<R: BufRead> Content<R> {
         if self.read != size {
             return Err(self.wrong("size", self.read, size));
         }
-        if self.crc.sum() != crc {
-            return Err(self.wrong("CRC-32", self.crc.sum().into(), crc.into()));
+        let found = self.crc.clone().finalize();
+        if found != crc {
+            return Err(self.wrong("CRC-32", found.into(), crc.into()));
         }
         match &self.bytes {
             Bytes::Deflated(decoder) if decoder.get_ref().limit() > 0 => {

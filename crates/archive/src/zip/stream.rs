@@ -13,10 +13,9 @@ use super::{
 use crate::name;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
-const BUFFER: usize = 64 * 1024;
 /// The records behind the central directory, at their longest.
 const LONGEST_END: usize = END64_SIZE + LOCATOR64_SIZE + END_SIZE;
 
@@ -42,9 +41,9 @@ impl Coming {
     }
 }
 
-impl<R: Read> ZipStream<R> {
+impl<R: BufRead> ZipStream<R> {
     pub(crate) fn new(input: R) -> Self {
-        let input = Position { inner: BufReader::with_capacity(BUFFER, input), at: Rc::default() };
+        let input = Position::new(input);
         Self { input, count: 0, seen: Sha256::new(), names: 0 }
     }
 
@@ -181,9 +180,20 @@ impl Entry {
 }
 
 /// A reader that counts what was taken from it.
-struct Position<R> {
-    inner: BufReader<R>,
+pub(super) struct Position<R> {
+    inner: R,
     at: Rc<Cell<u64>>,
+}
+
+impl<R> Position<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self { inner, at: Rc::default() }
+    }
+
+    /// Bytes taken so far.
+    pub(super) fn at(&self) -> u64 {
+        self.at.get()
+    }
 }
 
 impl<R: Read> Read for Position<R> {
@@ -194,7 +204,7 @@ impl<R: Read> Read for Position<R> {
     }
 }
 
-impl<R: Read> BufRead for Position<R> {
+impl<R: BufRead> BufRead for Position<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.inner.fill_buf()
     }

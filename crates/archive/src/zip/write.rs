@@ -2,9 +2,10 @@
 
 use super::record::{Header, MODE_FILE, MODE_FOLDER, end_records};
 use super::{DEFLATED, FLAG_DESCRIPTOR, FLAG_UTF8, STORED};
-use crate::digest::{EntryDigest, Measure};
+use crate::digest::{EntryDigest, FileDigest, Measure, Running};
 use crate::seal::SealError;
 use flate2::{Compression, write::DeflateEncoder};
+use sha2::Sha256;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Files up to this size are written with their sizes in front; longer ones with a data descriptor behind.
@@ -22,14 +23,15 @@ impl<W: Write> ZipWriter<W> {
     }
 
     /// Adds a file whose size need not be known: deflated at level 1 where that helps, else stored (A16).
-    pub(crate) fn add_file(&mut self, name: &str, mut content: impl Read) -> Result<EntryDigest, SealError> {
+    pub(crate) fn add_file(&mut self, name: &str, mut content: impl Read) -> Result<FileDigest, SealError> {
         let unreadable = |source| SealError::Content { name: crate::name::shorten(name), source };
         let mut head = Vec::new();
         content.by_ref().take(HEAD as u64).read_to_end(&mut head).map_err(unreadable)?;
         let packed = deflate(&head).map_err(SealError::Write)?;
         if head.len() < HEAD {
             let (method, data) = if packed.len() < head.len() { (DEFLATED, &packed) } else { (STORED, &head) };
-            return self.add_whole(name, method, data, Measure::of(&head)).map_err(SealError::Write);
+            let measure = self.add_whole(name, method, data, Measure::of(&head)).map_err(SealError::Write)?;
+            return Ok(measure.file(name));
         }
         // What does not shrink at its start is passed on in stored deflate blocks, at the speed of a copy.
         let level = if packed.len() < head.len() / 10 * 9 { Compression::fast() } else { Compression::none() };
@@ -38,7 +40,7 @@ impl<W: Write> ZipWriter<W> {
 
     /// Adds a file of known bytes, stored.
     pub(crate) fn add_stored(&mut self, name: &str, content: &[u8]) -> io::Result<EntryDigest> {
-        self.add_whole(name, STORED, content, Measure::of(content))
+        self.add_whole(name, STORED, content, Measure::of(content)).map(|measure| measure.entry(name))
     }
 
     /// Adds a folder; `path` without a final `/`.
@@ -65,16 +67,22 @@ impl<W: Write> ZipWriter<W> {
         Ok(self.out.inner)
     }
 
-    fn add_whole(&mut self, name: &str, method: u16, data: &[u8], content: Measure) -> io::Result<EntryDigest> {
+    fn add_whole<H: Running>(
+        &mut self,
+        name: &str,
+        method: u16,
+        data: &[u8],
+        content: Measure<H>,
+    ) -> io::Result<Measure<H>> {
         let (crc, size, packed) = (content.crc(), content.size(), data.len() as u64);
         let header = Header { crc, packed, size, ..self.header(name, method) };
         self.out.write_all(&header.local(false))?;
         self.out.write_all(data)?;
         self.record(&header);
-        Ok(content.finish(name))
+        Ok(content)
     }
 
-    fn add_stream(&mut self, name: &str, level: Compression, content: impl Read) -> Result<EntryDigest, SealError> {
+    fn add_stream(&mut self, name: &str, level: Compression, content: impl Read) -> Result<FileDigest, SealError> {
         let mut header = self.header(name, DEFLATED);
         header.flags |= FLAG_DESCRIPTOR;
         self.out.write_all(&header.local(true)).map_err(SealError::Write)?;
@@ -86,7 +94,7 @@ impl<W: Write> ZipWriter<W> {
         (header.crc, header.size) = (measure.crc(), measure.size());
         self.out.write_all(&header.descriptor64()).map_err(SealError::Write)?;
         self.record(&header);
-        Ok(measure.finish(name))
+        Ok(measure.file(name))
     }
 
     fn header<'a>(&self, name: &'a str, method: u16) -> Header<'a> {
@@ -115,7 +123,7 @@ pub(crate) struct StoredEntry<W> {
     zip: ZipWriter<W>,
     name: &'static str,
     offset: u64,
-    measure: Measure,
+    measure: Measure<Sha256>,
 }
 
 impl<W: Write + Seek> StoredEntry<W> {
@@ -129,7 +137,7 @@ impl<W: Write + Seek> StoredEntry<W> {
         out.inner.write_all(&header.local(true))?;
         out.inner.seek(SeekFrom::Start(end))?;
         self.zip.record(&header);
-        Ok((self.zip, self.measure.finish(self.name)))
+        Ok((self.zip, self.measure.entry(self.name)))
     }
 }
 
@@ -151,7 +159,11 @@ fn deflate(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-fn copy_measured(name: &str, mut content: impl Read, out: &mut impl Write) -> Result<Measure, SealError> {
+fn copy_measured(
+    name: &str,
+    mut content: impl Read,
+    out: &mut impl Write,
+) -> Result<Measure<blake3::Hasher>, SealError> {
     let mut measure = Measure::default();
     let mut buffer = vec![0; HEAD];
     loop {

@@ -40,7 +40,7 @@ fn every_layout_unpacks_in_the_pass_that_decrypts() {
         let expected =
             [file("computed.json", computed), file("my-result.txt", b"Hello, world!"), ("empty".to_owned(), None)];
         assert_eq!(files, expected);
-        let tree = "0xf52f2caba8fd7d62351dc2580eaa5c836016ac8779c693ea2b3e3fa7d468a0f4";
+        let tree = "0x9426eee518e43457f518c02ebec9d3bfb3c035ee941372acaf142cb860171e22";
         assert_eq!((extracted.unpacked.tree.to_string().as_str(), extracted.unpacked.entries), (tree, 3));
         assert_eq!(extracted.unpacked.size, (computed.len() + 13) as u64);
     }

@@ -7,6 +7,8 @@ mod extraction;
 mod hostile;
 mod keys;
 mod onepass;
+#[cfg(feature = "age")]
+mod pipe;
 mod roundtrip;
 mod table;
 mod vectors;

@@ -2,18 +2,16 @@
 
 use crate::{decrypt, names, receipt, rng, rsa2048, seal};
 use iexec_archive::{
-    Archive, Encryptor, EntryDigest, Layout, MAX_RECEIPT_SIZE, PlainWriter, SealError, Tree, TreeError, tree_of_zip,
+    Archive, Encryptor, FileDigest, Layout, MAX_RECEIPT_SIZE, PlainWriter, SealError, Tree, TreeError, tree_of_zip,
     write_plain,
 };
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read};
 
 fn expected_tree(files: &[(&str, &[u8])]) -> Tree {
     let mut tree = Tree::default();
     for (name, content) in files {
-        let (size, sha256) = (content.len() as u64, Sha256::digest(content).into());
-        tree.add_file(&EntryDigest { name: (*name).to_owned(), size, sha256 }).unwrap();
+        tree.add_file(&FileDigest::of(name, content)).unwrap();
     }
     tree
 }
@@ -174,7 +172,7 @@ proptest! {
         for (name, content) in &files {
             let content = content.repeat(repeat);
             let digest = writer.add_file(name, content.as_slice()).unwrap();
-            prop_assert_eq!(digest.sha256, <[u8; 32]>::from(Sha256::digest(&content)));
+            prop_assert_eq!(&digest, &FileDigest::of(name, &content));
             tree.add_file(&digest).unwrap();
         }
         for folder in &folders {

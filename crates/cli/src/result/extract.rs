@@ -49,7 +49,7 @@ impl Folder {
                 Kind::File => {
                     path.parent().map_or(Ok(()), fs::create_dir_all)?;
                     let mut file = File::create_new(path)?;
-                    io::copy(content, &mut file)?;
+                    copy(content, &mut file)?;
                     file.sync_all()
                 }
             }
@@ -66,6 +66,19 @@ impl Folder {
             let _ = fs::remove_dir_all(&temporary);
             failure
         })
+    }
+}
+
+/// As [`io::copy`], in larger pieces: a result has large files.
+pub(super) fn copy(from: &mut dyn Read, to: &mut dyn io::Write) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => to.write_all(&buffer[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
-//! The archive that a command reads: a file, or stdin, which is kept in a file first where it is a pipe. It moves the
-//! progress bar, and it ends at Ctrl-C, so that whatever is being written from it is cleaned away.
+//! The archive that a command reads: a file, or stdin. A pipe is read as it comes where the archive's form and the command
+//! allow it, else kept in a file first. It moves the progress bar, and it ends at Ctrl-C, so that whatever is being written
+//! from it is cleaned away.
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufReader, Cursor, Read, Seek, SeekFrom},
     path::Path,
     sync::{
         Arc,
@@ -12,18 +13,41 @@ use std::{
     time::Duration,
 };
 
-use iexec_archive::{Archive, OpenError};
+use iexec_archive::{Archive, Layout, OpenError, PipedArchive};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::extract::copy;
 use crate::{failure::Failure, files, screen::Screen};
 
 const BUFFER: usize = 128 * 1024;
+const STDIN: &str = "stdin";
 
 /// An archive's bytes.
 pub(crate) struct Source {
     file: File,
     bar: ProgressBar,
     stopped: Arc<AtomicBool>,
+}
+
+/// An archive, at hand or coming in.
+pub(crate) enum Input {
+    File(Box<Archive<BufReader<Source>>>),
+    Pipe(Box<PipedArchive<Pipe>>),
+}
+
+impl Input {
+    pub(crate) fn layout(&self) -> Layout {
+        match self {
+            Self::File(archive) => archive.layout(),
+            Self::Pipe(archive) => archive.layout(),
+        }
+    }
+}
+
+impl From<Archive<BufReader<Source>>> for Input {
+    fn from(archive: Archive<BufReader<Source>>) -> Self {
+        Self::File(Box::new(archive))
+    }
 }
 
 /// How the archive is called, and whether the user asked to stop.
@@ -38,10 +62,45 @@ pub(crate) struct Origin {
 /// Opens the archive at `path`, stdin for `-`.
 pub(crate) fn open(path: &Path, screen: Screen) -> Result<(Archive<BufReader<Source>>, Origin), Failure> {
     let stopped = stop_at_ctrl_c();
-    if path.as_os_str() == "-" {
-        let file = stdin(&stopped, screen)?;
-        return open_file(file, "stdin".to_owned(), stopped, screen);
+    if path.as_os_str() != "-" {
+        return open_path(path, stopped, screen);
     }
+    let broken = |error| broken_stdin(&error, &stopped);
+    let file = match stdin_file().map_err(broken)? {
+        Some(file) => file,
+        None => spool(Pipe::stdin(&stopped), screen)?,
+    };
+    open_file(file, STDIN.to_owned(), stopped, screen)
+}
+
+/// As [`open`]; an archive from a pipe that can be read as it comes is not kept first.
+pub(crate) fn open_piped(path: &Path, screen: Screen) -> Result<(Input, Origin), Failure> {
+    if path.as_os_str() != "-" {
+        return open(path, screen).map(|(archive, origin)| (archive.into(), origin));
+    }
+    let stopped = stop_at_ctrl_c();
+    let broken = |error| broken_stdin(&error, &stopped);
+    if let Some(file) = stdin_file().map_err(broken)? {
+        return open_file(file, STDIN.to_owned(), stopped, screen).map(|(archive, origin)| (archive.into(), origin));
+    }
+    screen.note("Reading an archive from stdin …");
+    let mut pipe = Pipe::stdin(&stopped);
+    pipe.look(PipedArchive::<Pipe>::START).map_err(broken)?;
+    if !PipedArchive::<Pipe>::is_one(pipe.seen()) {
+        return open_file(spool(pipe, screen)?, STDIN.to_owned(), stopped, screen)
+            .map(|(archive, origin)| (archive.into(), origin));
+    }
+    let origin = Origin { name: STDIN.to_owned(), bar: pipe.bar.clone(), screen, stopped };
+    let archive = PipedArchive::open(pipe).map_err(|error| origin.wrong(error))?;
+    origin.bar.set_length(archive.body_size());
+    Ok((Input::Pipe(Box::new(archive)), origin))
+}
+
+fn open_path(
+    path: &Path,
+    stopped: Arc<AtomicBool>,
+    screen: Screen,
+) -> Result<(Archive<BufReader<Source>>, Origin), Failure> {
     if path.is_dir() {
         return Err(
             Failure::user("FileError", format!("{} is a folder", path.display())).hint("name the archive in it")
@@ -116,35 +175,39 @@ pub(crate) fn stop_at_ctrl_c() -> Arc<AtomicBool> {
     stopped
 }
 
-/// Stdin, if it is a file; else its bytes in a file that nobody else can read and that is gone with this program: an
-/// archive is read from its end.
-fn stdin(stopped: &Arc<AtomicBool>, screen: Screen) -> Result<File, Failure> {
-    let broken = |error: io::Error| {
-        if stopped.load(Ordering::Relaxed) {
-            Failure::interrupted()
-        } else {
-            files::failure("cannot be read", Path::new("stdin"), &error)
-        }
-    };
+/// Stdin, if it is a file.
+#[cfg_attr(not(unix), expect(clippy::unnecessary_wraps, reason = "on Unix it may fail"))]
+fn stdin_file() -> io::Result<Option<File>> {
     #[cfg(unix)]
     {
         use std::os::fd::AsFd as _;
-        let file = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(broken)?);
+        let file = File::from(io::stdin().as_fd().try_clone_to_owned()?);
         if file.metadata().is_ok_and(|found| found.is_file()) {
-            return Ok(file);
+            return Ok(Some(file));
         }
     }
+    Ok(None)
+}
+
+/// What comes from a pipe, in a file that nobody else can read and that is gone with this program.
+fn spool(mut pipe: Pipe, screen: Screen) -> Result<File, Failure> {
     screen.note(
-        "An archive is read from its end: keeping what comes from the pipe, still encrypted, in a temporary file …",
+        "This archive is read from its end: keeping what comes from the pipe, still encrypted, in a temporary file …",
     );
     let mut file = tempfile::tempfile().map_err(|error| {
         files::failure("cannot be written", Path::new("a temporary file"), &error)
             .hint("TMPDIR names a folder with enough space")
     })?;
-    let mut pipe = Stoppable { inner: io::stdin().lock(), stopped };
-    io::copy(&mut pipe, &mut file).map_err(broken)?;
-    file.rewind().map_err(broken)?;
+    copy(&mut pipe, &mut file).and_then(|()| file.rewind()).map_err(|error| broken_stdin(&error, &pipe.stopped))?;
     Ok(file)
+}
+
+fn broken_stdin(error: &io::Error, stopped: &AtomicBool) -> Failure {
+    if stopped.load(Ordering::Relaxed) {
+        Failure::interrupted()
+    } else {
+        files::failure("cannot be read", Path::new(STDIN), error)
+    }
 }
 
 impl Origin {
@@ -194,13 +257,39 @@ impl Seek for Source {
     }
 }
 
-struct Stoppable<'a, R> {
-    inner: R,
-    stopped: &'a AtomicBool,
+/// Stdin, where it is a pipe.
+pub(crate) struct Pipe {
+    /// What was looked at, and how much of it was taken.
+    seen: Cursor<Vec<u8>>,
+    bar: ProgressBar,
+    stopped: Arc<AtomicBool>,
 }
 
-impl<R: Read> Read for Stoppable<'_, R> {
+impl Pipe {
+    fn stdin(stopped: &Arc<AtomicBool>) -> Self {
+        Self { seen: Cursor::default(), bar: ProgressBar::hidden(), stopped: stopped.clone() }
+    }
+
+    /// Looks at the first `count` bytes, or all there are, without taking them.
+    fn look(&mut self, count: usize) -> io::Result<()> {
+        io::stdin().lock().take(count as u64).read_to_end(self.seen.get_mut()).map(drop)
+    }
+
+    fn seen(&self) -> &[u8] {
+        self.seen.get_ref()
+    }
+}
+
+impl Read for Pipe {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stopped.load(Ordering::Relaxed) { Err(io::Error::other("stopped")) } else { self.inner.read(buffer) }
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        let count = match self.seen.read(buffer)? {
+            0 => io::stdin().lock().read(buffer)?,
+            count => count,
+        };
+        self.bar.inc(count as u64);
+        Ok(count)
     }
 }
