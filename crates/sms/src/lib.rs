@@ -10,6 +10,7 @@ mod description;
 mod http;
 mod policy;
 mod private_file;
+mod purge;
 mod secret;
 mod session;
 mod store;
@@ -19,14 +20,13 @@ mod vault;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use iexec_attestation::{Collateral, DcapCollateral, SnpCollateral, TrustAnchors};
 use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee};
-use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, clock, serve};
+use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, serve};
 
 pub use crate::{
     http::limits::OwnerLimits,
@@ -47,9 +47,6 @@ pub const SIMULATED_COLLATERAL: &str = "collateral.json";
 
 /// Largest body of any request, in bytes; the routes have smaller ones.
 const MAX_BODY: usize = 64 * 1024;
-const PURGE_EVERY: Duration = Duration::from_hours(1);
-/// Ended challenges and sessions are kept this long, in seconds, so that late questions get a precise answer.
-const PURGE_AFTER: u64 = 3600;
 
 /// An SMS's settings.
 #[derive(Clone, Debug)]
@@ -135,7 +132,7 @@ impl Sms {
         let options = Options { body: MAX_BODY, cors: true, metrics, checks, ..Options::default() };
         let router = http::router(Arc::clone(&self.context));
         Box::pin(async move {
-            let purge = tokio::spawn(purge(self.context, stop.clone()));
+            let purge = tokio::spawn(purge::purge(self.context, stop.clone()));
             let served = serve(self.listener, router, options, stop).await;
             purge.await.context("the purge panicked")?;
             served
@@ -198,21 +195,5 @@ async fn check_chain(context: &Context) -> anyhow::Result<()> {
             Ok(())
         }
         checked => Ok(checked?),
-    }
-}
-
-/// Hourly, spec SMS-34.
-async fn purge(context: Arc<Context>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(PURGE_EVERY);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = ticks.tick() => (),
-        }
-        match context.store.purge(clock::now().saturating_sub(PURGE_AFTER)).await {
-            Ok(0) => (),
-            Ok(gone) => tracing::debug!("purged {gone} ended challenges and sessions"),
-            Err(error) => tracing::error!("{:#}", anyhow::Error::new(error)),
-        }
     }
 }

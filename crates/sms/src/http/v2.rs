@@ -25,7 +25,7 @@ pub(super) use refusal::Problem;
 use refusal::Refusal;
 
 use super::{
-    Context, Shared, address,
+    Context, Shared, address, authorization,
     audited::audited,
     document::schema::{self, AddressText, Kind, Name, SecretValue},
     owner::speaker,
@@ -225,8 +225,7 @@ fn listed(secret: crate::store::Listed) -> Listed {
 
 /// The header, before anything else is looked at.
 fn signed(headers: &HeaderMap) -> Result<RequestHeader, Refusal> {
-    let value = headers.get(header::AUTHORIZATION).ok_or_else(|| Refusal::Unsigned("is missing".into()))?;
-    let text = value.to_str().map_err(|_| Refusal::Unsigned("is not ASCII".into()))?;
+    let text = authorization(headers).map_err(|cause| Refusal::Unsigned(cause.to_owned()))?;
     text.parse()
         .map_err(|error: iexec_protocol::secret_request::RequestHeaderError| Refusal::Unsigned(error.to_string()))
 }

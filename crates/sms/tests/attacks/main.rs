@@ -3,7 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod challenges;
+mod evidence;
+mod platform;
 mod request;
+mod scene;
 mod secrets;
 mod secrets_of_assets;
 mod secrets_v1;
+mod sessions;
+mod wire;

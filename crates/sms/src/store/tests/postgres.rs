@@ -14,7 +14,7 @@ use std::{
 
 use crate::store::DatabaseUrl;
 
-const PASSWORD: &str = "for-the-tests";
+pub(super) const PASSWORD: &str = "for-the-tests";
 
 /// Starts the server, says so, and stops it and removes its folder when standard input closes: also when the tests die.
 const GUARD: &str = r#"
