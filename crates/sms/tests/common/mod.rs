@@ -123,7 +123,6 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,
         policy: Some(policy(folder, "")),
-        tee_broker: false,
         insecure_simulated_tee: Some(files.root),
     }
 }
