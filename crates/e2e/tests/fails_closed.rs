@@ -55,7 +55,7 @@ fn a_key_that_leaves_the_sms_after_the_deal_ends_the_task_without_an_upload() {
     let world = World::new(&[]);
     world.network.signal("worker", "-STOP").unwrap();
     let (deal, task) = world.user.start_task("").unwrap();
-    delete_secrets(&world.network.data.join("sms/sms.sqlite"));
+    world.user.ok("secret delete web2 iexec-result-encryption-public-key --force").unwrap();
     world.network.signal("worker", "-CONT").unwrap();
     let verdict = world.refused(&task);
     let cause = "TEE_SESSION_GENERATION_POST_COMPUTE_GET_ENCRYPTION_TOKENS_FAILED_EMPTY_BENEFICIARY_KEY";
@@ -64,18 +64,6 @@ fn a_key_that_leaves_the_sms_after_the_deal_ends_the_task_without_an_upload() {
     assert!(world.stores_nothing());
     let said = world.user.run(&format!("deal show {deal} --watch")).unwrap().failure().unwrap();
     assert!(said.contains(&format!("task {task} failed with {cause}")), "{said}");
-}
-
-/// As an operator could, behind the SMS's back: there is no call that deletes a secret.
-fn delete_secrets(database: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        use sqlx::Connection as _;
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
-        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
-        let deleted = sqlx::query("DELETE FROM secret WHERE kind = 'web2'").execute(&mut connection).await.unwrap();
-        assert_eq!(deleted.rows_affected(), 1);
-    });
 }
 
 #[test]
