@@ -106,7 +106,7 @@ fn inspect_shows_the_ids_of_the_keys_without_a_key() {
     fs::remove_dir_all(desk.path(".secrets")).unwrap();
     let words = format!("inspect {TASK}.zip");
     assert!(
-        desk.result(&words).out.contains(&format!("encrypted to key  {}\n", id_of(&key))),
+        desk.result(&words).out.contains(&format!("for key          {}\n", id_of(&key))),
         "{}",
         desk.result(&words).out
     );

@@ -115,7 +115,7 @@ fn inspect_needs_no_key_and_shows_recipients_and_the_receipt() {
     assert_eq!(json["entries"][0]["name"], "iexec_out.zip.age");
     assert_eq!(json["entries"][0]["modified"], "1980-01-01 00:00:00");
     let text = desk.result("inspect two.zip").out;
-    assert!(text.contains("layout            age (age-encryption.org/v1)") && text.contains("TEE"), "{text}");
+    assert!(text.contains("layout           age (age-encryption.org/v1)") && text.contains("TEE"), "{text}");
 }
 
 #[test]

@@ -4,8 +4,12 @@
 
 use std::{
     fs,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -101,6 +105,139 @@ fn a_download_that_was_cut_off_goes_on_and_a_wrong_beginning_is_thrown_away() {
         assert_eq!(fs::read(user.folder().join(format!("again-{index}.zip"))).unwrap(), whole, "{index}");
         assert!(!part.exists());
     }
+    network.stop().unwrap();
+}
+
+/// A way to the storage that writes down what passes.
+#[derive(Clone, Default)]
+struct Wire {
+    /// What was asked, and how many bytes were answered, since the last look.
+    passed: Arc<Mutex<(String, usize)>>,
+}
+
+impl Wire {
+    /// Listens on a port of its own for what goes to this one; yields its port.
+    fn to(port: u16) -> (Self, u16) {
+        let (wire, listener) = (Self::default(), TcpListener::bind(("127.0.0.1", 0)).unwrap());
+        let own = listener.local_addr().unwrap().port();
+        let seen = wire.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let storage = TcpStream::connect(("127.0.0.1", port)).unwrap();
+                seen.carry(client.try_clone().unwrap(), storage.try_clone().unwrap(), |passed, bytes| {
+                    passed.0.push_str(&String::from_utf8_lossy(bytes).to_lowercase());
+                });
+                seen.carry(storage, client, |passed, bytes| passed.1 += bytes.len());
+            }
+        });
+        (wire, own)
+    }
+
+    fn carry(&self, mut from: TcpStream, mut to: TcpStream, note: fn(&mut (String, usize), &[u8])) {
+        let wire = self.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                // Noted first: whoever has the bytes finds them noted.
+                note(&mut wire.passed.lock().unwrap(), &buffer[..count]);
+                if to.write_all(&buffer[..count]).is_err() {
+                    break;
+                }
+            }
+            // The other side may be gone already.
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
+
+    /// What passed since the last look.
+    fn look(&self) -> (String, usize) {
+        std::mem::take(&mut *self.passed.lock().unwrap())
+    }
+}
+
+#[test]
+fn a_download_asks_once_and_goes_on_with_a_range_for_what_is_missing_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::start(&folder.path().join("network"), &[]).unwrap();
+    let user = User::new(&network, &folder.path().join("home")).unwrap().with_app(&workspace::hello_world()).unwrap();
+    let task = finished_task(&user);
+    let whole = fs::read(user.folder().join(format!("{task}.zip"))).unwrap();
+    let digest = sh(user.folder(), &format!("sha256sum {task}.zip"));
+    let part = user.folder().join(format!(".iexec-{}.part", &digest[..16]));
+
+    let port = network.port("storage").unwrap();
+    let (wire, own) = Wire::to(port);
+    let chain = fs::read_to_string(network.data.join("chain.json")).unwrap();
+    let chain_file = folder.path().join("chain.json");
+    fs::write(&chain_file, chain.replace(&format!(":{port}"), &format!(":{own}"))).unwrap();
+    let run = |words: &str| {
+        let mut command = user.prepared(&words.split(' ').collect::<Vec<_>>());
+        text(command.env("IEXEC_CHAIN_FILE", &chain_file).output().unwrap());
+        wire.look()
+    };
+    let (asked, answered) = run(&format!("task show {task} --download once"));
+    assert_eq!((asked.matches("get /ipfs/").count(), asked.contains("range: ")), (1, false), "{asked}");
+    assert!(answered >= whole.len() && answered < whole.len() + 2000, "{answered}");
+
+    fs::write(&part, &whole[..whole.len() - 100]).unwrap();
+    let (asked, answered) = run(&format!("task show {task} --download rest"));
+    assert_eq!(asked.matches("get /ipfs/").count(), 1, "{asked}");
+    assert!(asked.contains(&format!("range: bytes={}-", whole.len() - 100)), "{asked}");
+    assert!((100..2100).contains(&answered), "{answered}");
+    assert_eq!(fs::read(user.folder().join("rest.zip")).unwrap(), whole);
+
+    let (asked, _) = run(&format!("task show {task} --download plain --decrypt"));
+    assert_eq!(asked.matches("get /ipfs/").count(), 1, "{asked}");
+    network.stop().unwrap();
+}
+
+/// A disk with room for one copy of the ciphertext and for the result; and one with room for neither.
+#[test]
+fn a_download_with_decryption_stores_the_ciphertext_once_and_a_full_disk_keeps_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::start(&folder.path().join("network"), &[]).unwrap();
+    let user = User::new(&network, &folder.path().join("home")).unwrap().with_app(&workspace::hello_world()).unwrap();
+    let task = finished_task(&user);
+    user.ok(&format!("result decrypt {task}.zip")).unwrap();
+    let pages = |name: &str| fs::metadata(user.folder().join(name)).unwrap().len().div_ceil(4096);
+    let (ciphertext, plaintext) = (pages(&format!("{task}.zip")), pages("results.zip"));
+    assert!(ciphertext > plaintext, "a second copy must not fit where the result does");
+    fs::create_dir(user.folder().join("disk")).unwrap();
+    let on_disk = |pages: u64, words: &str| {
+        let mount = format!("mount -t tmpfs -o size={} tmpfs disk", pages * 4096);
+        let script = format!(
+            "{mount}; \"$0\" task show {task} --download disk/mine {words} >&2; code=$?; ls -A disk; exit $code"
+        );
+        let iexec = user.prepared(&[]);
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--map-root-user", "bash", "-c", &script]).arg(iexec.get_program());
+        let variables = iexec.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        unshare.current_dir(user.folder()).envs(variables).output().unwrap()
+    };
+    if !Command::new("unshare")
+        .args(["--mount", "--map-root-user", "true"])
+        .status()
+        .is_ok_and(|status| status.success())
+    {
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount a small disk");
+        eprintln!("not run: no mount namespace here; run as root");
+        return;
+    }
+    let enough = on_disk(ciphertext + plaintext, "--decrypt");
+    assert_eq!(text(enough), "mine.zip\n");
+    for (pages, words) in [(ciphertext - 1, ""), (ciphertext - 1, "--decrypt")] {
+        let full = on_disk(pages, words);
+        let (left, told) = (String::from_utf8(full.stdout).unwrap(), String::from_utf8(full.stderr).unwrap());
+        assert_eq!((full.status.code(), left.as_str()), (Some(2), ""), "{words}: {told}");
+        assert!(
+            told.contains("No space left on device") && told.contains("hint: check the disk's free space"),
+            "{told}"
+        );
+    }
+    // The whole ciphertext is there, and stays for the next try; nothing of the plaintext does.
+    let full = on_disk(ciphertext, "--decrypt");
+    let left = String::from_utf8(full.stdout).unwrap();
+    assert!(full.status.code() == Some(2) && left.starts_with(".iexec-") && left.ends_with(".part\n"), "{left}");
     network.stop().unwrap();
 }
 

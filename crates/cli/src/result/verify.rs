@@ -118,7 +118,7 @@ fn receipt_rows(receipt: &Receipt) -> Vec<(&'static str, String)> {
         ("tree hash", stated.tree.to_string()),
         ("signed by", receipt.signer().to_string()),
     ];
-    rows.extend(stated.recipients.iter().map(|id| ("encrypted to key", id.to_string())));
+    rows.extend(stated.recipients.iter().map(|id| ("for key", id.to_string())));
     if let Some(dataset) = stated.inputs.dataset {
         rows.insert(5, ("dataset", dataset.to_string()));
     }
