@@ -4,7 +4,7 @@ use crate::AttestationError;
 
 /// Intel SGX Root CA, DER, as Intel publishes it (see `vectors/attestation/README.md`). AMD's roots are those of the
 /// `sev` crate.
-const INTEL_ROOT: &[u8] = include_bytes!("anchors/intel-sgx-root-ca.der");
+pub(crate) const INTEL_ROOT: &[u8] = include_bytes!("anchors/intel-sgx-root-ca.der");
 
 /// Largest root certificate read, in bytes.
 const MAX_ROOT: usize = 8 * 1024;

@@ -36,4 +36,4 @@ pub use error::AttestationError;
 pub use explanation::{Explanation, Outcome, Verdict, explain};
 pub use policy::{DcapPolicy, Policy, SnpPolicy};
 pub use reference::{References, Register, SgxIdentity, SgxReference, SimulatedReference, SnpReference, TdxReference};
-pub use snp::SnpProduct;
+pub use snp::{ChipId, SnpProduct};

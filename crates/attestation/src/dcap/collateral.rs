@@ -12,7 +12,8 @@ use x509_cert::{
     time::Time,
 };
 
-use crate::{AttestationError, CollateralDates, MAX_COLLATERAL};
+use super::authentic;
+use crate::{AttestationError, CollateralDates, MAX_COLLATERAL, anchors::INTEL_ROOT};
 
 const TCB_INFO: &str = "TCB info";
 const QE_IDENTITY: &str = "QE identity";
@@ -142,6 +143,16 @@ impl DcapCollateral {
     /// a decision.
     pub fn validity(&self) -> CollateralDates {
         self.dates(self.dated.iter().map(|dated| dated.expires).min().unwrap_or(0))
+    }
+
+    /// Whether it speaks about the platforms of `id` and every part of it is signed under Intel's root, whatever quote it
+    /// is for: for a cache, not for a decision.
+    pub fn check_authentic(&self, id: DcapId) -> Result<(), AttestationError> {
+        self.check_platform(id)?;
+        match authentic::fault(&self.inner, INTEL_ROOT, id.ca) {
+            Some((what, cause)) => Err(malformed(what, cause)),
+            None => Ok(()),
+        }
     }
 
     fn new(mut inner: QuoteCollateralV3) -> Result<Self, AttestationError> {

@@ -1,6 +1,7 @@
 //! Intel SGX and TDX, and the simulation of TDX, by `dcap-qvl`: a quote's signatures, the platform's certificates and
 //! Intel's word on it. Simulated or not is a matter of the root alone.
 
+mod authentic;
 mod collateral;
 mod crypto;
 mod quote;

@@ -1,5 +1,6 @@
 //! A VCEK's certificate (AMD 57230): which chip and which firmware its key belongs to.
 
+use alloy_primitives::FixedBytes;
 use sev::certs::snp::Certificate;
 use x509_cert::der::{Decode as _, asn1::OctetString, oid::ObjectIdentifier};
 
@@ -41,6 +42,10 @@ impl Endorsement {
         self.parsed.tbs_certificate.validity.not_before.to_unix_duration().as_secs()
     }
 
+    pub(crate) fn valid_until(&self) -> u64 {
+        self.parsed.tbs_certificate.validity.not_after.to_unix_duration().as_secs()
+    }
+
     /// The generation, by the certificate's `productName`: `Milan-B0`, `Genoa-B1`, `Turin`…
     pub(crate) fn product(&self) -> Result<SnpProduct, AttestationError> {
         let value = self.extension(PRODUCT)?;
@@ -55,19 +60,29 @@ impl Endorsement {
     /// Whether its key is of the report's chip and of the firmware that the report states.
     pub(crate) fn check_platform(&self, report: &SnpReport, product: SnpProduct) -> Result<(), AttestationError> {
         let tcb = report.tcb(product);
+        self.check_chip(product, &tcb.chip_id, tcb.reported)
+    }
+
+    /// Whether its key is of this chip and of this firmware.
+    pub(crate) fn check_chip(
+        &self,
+        product: SnpProduct,
+        chip_id: &FixedBytes<64>,
+        reported: SnpVersion,
+    ) -> Result<(), AttestationError> {
         let chip = self.extension(CHIP)?;
         let chip = OctetString::from_der(chip).map_or_else(|_| chip.to_vec(), |octets| octets.as_bytes().to_vec());
-        let reported = tcb.chip_id.as_slice();
-        let (known, rest) = reported.split_at(if product == SnpProduct::Turin { TURIN_CHIP } else { reported.len() });
+        let stated = chip_id.as_slice();
+        let (known, rest) = stated.split_at(if product == SnpProduct::Turin { TURIN_CHIP } else { stated.len() });
         if chip != known || rest.iter().any(|byte| *byte != 0) {
-            let (expected, found) = (const_hex::encode(reported), const_hex::encode(chip));
+            let (expected, found) = (const_hex::encode(stated), const_hex::encode(chip));
             return Err(AttestationError::CollateralPlatform { what: "chip", expected, found });
         }
         let certified = self.version(product)?;
-        if certified == tcb.reported {
+        if certified == reported {
             return Ok(());
         }
-        let (expected, found) = (tcb.reported.to_string(), certified.to_string());
+        let (expected, found) = (reported.to_string(), certified.to_string());
         Err(AttestationError::CollateralPlatform { what: "firmware", expected, found })
     }
 

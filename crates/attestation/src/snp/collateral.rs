@@ -3,14 +3,17 @@
 use alloy_primitives::FixedBytes;
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
 use iexec_protocol::Timestamp;
-use sev::certs::snp::ca;
+use sev::certs::snp::{Verifiable as _, ca};
 use x509_cert::{
     crl::CertificateList,
     der::{Decode as _, Encode as _},
 };
 
-use super::{SnpProduct, not_authentic, table};
-use crate::{AttestationError, MAX_COLLATERAL, SnpPolicy, SnpVersion};
+use super::{SnpProduct, certificate::Endorsement, not_authentic, table};
+use crate::{AttestationError, CollateralDates, MAX_COLLATERAL, SnpPolicy, SnpVersion};
+
+/// Id of an AMD chip: 64 bytes, of which Turin uses the first 8.
+pub type ChipId = FixedBytes<64>;
 
 /// Which collateral speaks about a platform of AMD.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +52,52 @@ impl SnpCollateral {
             return Err(AttestationError::TooLarge { what: "collateral", bytes, maximum: MAX_COLLATERAL });
         }
         Ok(Self { vcek, revocations: revocations.map(Revocations::parse).transpose()? })
+    }
+
+    /// Whether what is there is signed under AMD's roots of `product`, whatever report it is for: for a cache, not for a
+    /// decision.
+    pub fn check_authentic(&self, product: SnpProduct) -> Result<(), AttestationError> {
+        let unauthentic = |error: std::io::Error| not_authentic(error.to_string());
+        let ca = product.authorities().map_err(unauthentic)?;
+        if let Some(list) = &self.revocations {
+            list.check(&ca)?;
+        }
+        if let Some(vcek) = &self.vcek {
+            let vek = Endorsement::parse(vcek)?.certificate().clone();
+            (&ca.ask, &vek).verify().map_err(unauthentic)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the VCEK is this chip's, of this firmware, as it says itself: for a cache, not for a decision.
+    pub fn check_vcek(
+        &self,
+        product: SnpProduct,
+        chip_id: &FixedBytes<64>,
+        version: SnpVersion,
+    ) -> Result<(), AttestationError> {
+        let vcek = self.vcek.as_deref().ok_or(AttestationError::CollateralMissing { what: "VCEK" })?;
+        Endorsement::parse(vcek)?.check_chip(product, chip_id, version)
+    }
+
+    /// When what is there was issued and until when it holds, as it says itself: for a cache, not for a decision.
+    pub fn validity(&self) -> Result<CollateralDates, AttestationError> {
+        let mut dates = CollateralDates { issued: Timestamp::MAX, expires: Timestamp::MAX };
+        if let Some(vcek) = &self.vcek {
+            let vcek = Endorsement::parse(vcek)?;
+            dates = CollateralDates { issued: vcek.valid_from(), expires: vcek.valid_until() };
+        }
+        if let Some(list) = &self.revocations {
+            dates.issued = dates.issued.min(list.issued());
+            dates.expires = dates.expires.min(list.expires());
+        }
+        Ok(dates)
+    }
+
+    /// VCEK and revocation list in DER, empty where there is none.
+    pub fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
+        let list = self.revocations.as_ref().and_then(|revocations| revocations.list.to_der().ok());
+        (self.vcek.clone().unwrap_or_default(), list.unwrap_or_default())
     }
 
     /// Until when the revocation list holds, as it says itself: for a cache, not for a decision.

@@ -5,7 +5,7 @@ mod collateral;
 mod report;
 mod table;
 
-pub use collateral::{SnpCollateral, SnpId};
+pub use collateral::{ChipId, SnpCollateral, SnpId};
 pub(crate) use report::SnpReport;
 
 use std::fmt;

@@ -1,6 +1,7 @@
 //! The verifier on evidence that real machines made, on the simulation's, and on what forgers make of both.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod authentic;
 mod explained;
 mod flipped;
 mod known;
