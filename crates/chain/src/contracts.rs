@@ -81,6 +81,7 @@ alloy::sol! {
         function claim(bytes32 taskid) external;
         function initializeAndClaimArray(bytes32[] calldata dealids, uint256[] calldata indexes) external returns (bool);
 
+        function setTeeBroker(address broker) external;
         function configure(address token, string calldata name, string calldata symbol, uint8 decimals, address appregistry, address datasetregistry, address workerpoolregistry, address v3) external;
     }
 

@@ -306,6 +306,15 @@ impl Chain {
         })
     }
 
+    /// Who must sign authorizations that name an enclave challenge, instead of workerpools' owners; `None` for a hub without
+    /// a TEE broker.
+    pub fn tee_broker(&self) -> Answer<'_, Option<Address>> {
+        Box::pin(async move {
+            let broker = self.read(self.hub(), &Hub::teebrokerCall {}).await?;
+            Ok(Some(broker).filter(|broker| !broker.is_zero()))
+        })
+    }
+
     /// The newest block.
     pub fn block_number(&self) -> Answer<'_, u64> {
         Box::pin(async move { self.timed("eth_blockNumber", async { self.provider().get_block_number().await }).await })

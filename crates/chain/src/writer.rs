@@ -282,6 +282,11 @@ impl ChainWriter {
         self.send(self.chain().hub(), &call)
     }
 
+    /// Names the hub's TEE broker, zero for none; the hub's owner only.
+    pub fn set_tee_broker(&self, broker: Address) -> Answer<'_, Receipt> {
+        self.send(self.chain().hub(), &Hub::setTeeBrokerCall { broker })
+    }
+
     fn deploy<P, C>(&self, kind: Kind, predict: P, create: C) -> Answer<'_, Deployed>
     where
         P: SolCall<Return = Address> + Send + Sync + 'static,

@@ -71,11 +71,23 @@ impl WorkerpoolAuthorization {
         authorization_hash(self.worker_wallet, self.chain_task_id, self.enclave_challenge)
     }
 
-    /// Checks it against the chain, with the worker's own signature of the same hash.
+    /// Checks it against a chain whose hub has no TEE broker, with the worker's own signature of the same hash.
     ///
-    /// `now` is the chain's time. The order of the checks is that of iExec's SMS.
+    /// The order of the checks is that of iExec's SMS.
     pub fn authorize(
         self,
+        by_worker: &Signature,
+        task: &ChainTask,
+        deal: &Deal,
+    ) -> Result<Authorized, AuthorizationError> {
+        self.authorize_under(None, by_worker, task, deal)
+    }
+
+    /// The same for a hub with this `broker`, if it has one: what counts is what `contributeAndFinalize` accepts. The
+    /// broker signs where there is a challenge, the workerpool's owner where there is none.
+    pub fn authorize_under(
+        self,
+        broker: Option<Address>,
         by_worker: &Signature,
         task: &ChainTask,
         deal: &Deal,
@@ -83,8 +95,18 @@ impl WorkerpoolAuthorization {
         check_worker(&self, by_worker)?;
         check_active(task)?;
         check_same_task(&self, task, deal)?;
-        check_pool(&self, deal)?;
+        match broker {
+            Some(broker) if !self.enclave_challenge.is_zero() => check_broker(&self, broker)?,
+            _ => check_pool(&self, deal)?,
+        }
         Ok(Authorized { authorization: self })
+    }
+
+    /// Whether the workerpool's owner issued it for a task that is ACTIVE: what a broker asks before it signs.
+    pub fn check_issued(&self, task: &ChainTask, deal: &Deal) -> Result<(), AuthorizationError> {
+        check_active(task)?;
+        check_same_task(self, task, deal)?;
+        check_pool(self, deal)
     }
 }
 
@@ -136,6 +158,11 @@ fn check_pool(authorization: &WorkerpoolAuthorization, deal: &Deal) -> Result<()
     Err(AuthorizationError::Pool { expected: deal.workerpool.owner, found })
 }
 
+fn check_broker(authorization: &WorkerpoolAuthorization, expected: Address) -> Result<(), AuthorizationError> {
+    let found = authorization.signature.value.signer_of_personal(authorization.hash());
+    if found == Some(expected) { Ok(()) } else { Err(AuthorizationError::Broker { expected, found }) }
+}
+
 /// Proof that the workerpool of an ACTIVE task vouched for this worker.
 #[derive(Clone, Debug)]
 pub struct Authorized {
@@ -179,6 +206,14 @@ pub enum AuthorizationError {
         /// On chain.
         found: TaskId,
     },
+    /// The hub's TEE broker did not sign.
+    #[error("the authorization must be signed by the hub's TEE broker {expected}, but the signature is of {}", shown(*found))]
+    Broker {
+        /// The hub's broker.
+        expected: Address,
+        /// Who signed.
+        found: Option<Address>,
+    },
     /// The workerpool did not sign.
     #[error("the authorization must be signed by the workerpool owner {expected}, but the signature is of {}", shown(*found))]
     Pool {
@@ -196,7 +231,7 @@ impl AuthorizationError {
             Self::Worker { .. } => Cause::SessionInvalidAuthorization,
             Self::NotActive { .. } => Cause::SessionTaskNotActive,
             Self::OtherTask { .. } => Cause::SessionGetTaskFailed,
-            Self::Pool { .. } => Cause::SessionInvalidSignature,
+            Self::Pool { .. } | Self::Broker { .. } => Cause::SessionInvalidSignature,
         }
     }
 }

@@ -14,7 +14,10 @@ use axum::{
 use iexec_protocol::{
     Address, Timestamp,
     authorization::{TaskRef, WorkerpoolAuthorization},
-    call::scheduler::{AskGrant, Grant, Progress, Report, Verdict, WorkerHeader},
+    call::{
+        scheduler::{AskGrant, Grant, Progress, Report, Verdict, WorkerHeader},
+        sms::AskBroker,
+    },
     cause::Cause,
     id::TaskId,
     task::{Action, ChainStatus, Event, Task},
@@ -54,7 +57,8 @@ async fn ask(State(scheduler): State<Arc<Scheduler>>, headers: HeaderMap, body: 
         let ready = scheduler.ready.notified();
         tokio::pin!(ready);
         ready.as_mut().enable();
-        if let Some(grant) = grant(&scheduler, worker).await? {
+        if let Some((row, challenge)) = grant(&scheduler, worker).await? {
+            let grant = signed(&scheduler, &row, worker, challenge).await?;
             return Ok(Json(grant).into_response());
         }
         let again = (tokio::time::Instant::now() + AGAIN).min(begun + WAIT);
@@ -70,7 +74,7 @@ async fn ask(State(scheduler): State<Arc<Scheduler>>, headers: HeaderMap, body: 
 }
 
 /// Grants a task to a worker: one that it holds already, or the most urgent.
-async fn grant(scheduler: &Scheduler, worker: Address) -> Result<Option<Grant>, Problem> {
+async fn grant(scheduler: &Scheduler, worker: Address) -> Result<Option<(Row, Address)>, Problem> {
     let now = time(scheduler).await?;
     let _granting = scheduler.granting.lock().await;
     let held = scheduler.store.held_by(worker).await?;
@@ -82,8 +86,8 @@ async fn grant(scheduler: &Scheduler, worker: Address) -> Result<Option<Grant>, 
     };
     for id in candidates {
         let stepped = scheduler.apply(id, &Event::Asked { worker }, None).await?;
-        if let Some((row, Some(Action::Grant { worker, challenge }))) = stepped {
-            return Ok(Some(signed(scheduler, &row, worker, challenge)?));
+        if let Some((row, Some(Action::Grant { challenge, .. }))) = stepped {
+            return Ok(Some((row, challenge)));
         }
     }
     Ok(None)
@@ -98,14 +102,35 @@ fn held_again(held: &[Row], now: Timestamp, capacity: usize) -> Option<&Row> {
     (held.len() >= capacity || forgotten).then_some(silent)
 }
 
-fn signed(scheduler: &Scheduler, row: &Row, worker: Address, challenge: Address) -> Result<Grant, Problem> {
+/// A worker whose grant cannot be signed now asks again, and is given the same task.
+async fn signed(scheduler: &Scheduler, row: &Row, worker: Address, challenge: Address) -> Result<Grant, Problem> {
     let task = TaskRef { id: row.id, deal: row.deal, index: row.index };
     let key = scheduler.chain.wallet().key();
-    let authorization =
+    let own =
         WorkerpoolAuthorization::sign(&task, worker, challenge, key).context("the authorization cannot be signed")?;
+    let authorization = if challenge.is_zero() { own } else { vouched(scheduler, own).await? };
     scheduler.metrics.counter("grants_total", "Tasks granted to workers, repetitions included.", &[]).increment();
     let sms_url = scheduler.sms_url.clone().filter(|_| row.tag.is_tee()).unwrap_or_default();
     Ok(Grant { authorization, sms_url, storage_url: scheduler.storage_url.clone() })
+}
+
+/// Where the hub has a TEE broker, its signature is the one that counts on chain (spec T14): the pool's SMS gives it.
+async fn vouched(scheduler: &Scheduler, own: WorkerpoolAuthorization) -> Result<WorkerpoolAuthorization, Problem> {
+    let Some(broker) = scheduler.chain.chain().tee_broker().await.map_err(Problem::unavailable)? else {
+        return Ok(own);
+    };
+    let sms = scheduler.sms_url.as_deref().context("the hub has a TEE broker and no SMS is configured")?;
+    let asked = scheduler.client.send(sms, &AskBroker { authorization: own.clone() }).await;
+    let vouched = asked.map_err(|error| {
+        tracing::warn!("the TEE broker signs nothing for task {}: {error}", own.chain_task_id);
+        Problem::unavailable(format!("the TEE broker's signature: {error}"))
+    })?;
+    let same = WorkerpoolAuthorization { signature: own.signature.clone(), ..vouched.clone() } == own;
+    if same && vouched.signature.value.signer_of_personal(own.hash()) == Some(broker) {
+        return Ok(vouched);
+    }
+    tracing::error!("the SMS answers with something else than the signature of the hub's TEE broker {broker}");
+    Err(Problem::unavailable(format!("the SMS is not the hub's TEE broker {broker}")))
 }
 
 async fn report(

@@ -4,12 +4,13 @@
 
 use std::path::PathBuf;
 
+use iexec_protocol::Address;
 use iexec_service::BoxFuture;
 
 pub use crate::store::{
     AuditHead, BackupCounts, BackupKey, BackupTo, DatabaseUrl, KekSource, KeyLine, Location, Rotated,
 };
-use crate::store::{rotation, verify};
+use crate::store::{broker_address, rotation, verify};
 
 /// The data keys, and what they are wrapped under.
 pub fn keys(at: Location) -> BoxFuture<'static, anyhow::Result<Vec<KeyLine>>> {
@@ -65,4 +66,9 @@ pub fn show_audit(
 /// The audit log's head, to be kept elsewhere.
 pub fn audit_head(at: Location) -> BoxFuture<'static, anyhow::Result<AuditHead>> {
     Box::pin(async move { verify::head(&at).await })
+}
+
+/// Address of the SMS as a TEE broker; `None` if it was never started as one.
+pub fn broker(at: Location) -> BoxFuture<'static, anyhow::Result<Option<Address>>> {
+    Box::pin(async move { broker_address(&at).await })
 }

@@ -1,6 +1,7 @@
 //! The REST API: what arrives becomes types here, and what is refused becomes a status with words.
 
 mod audited;
+mod collateral;
 mod document;
 pub(crate) mod limits;
 mod owner;
@@ -16,8 +17,12 @@ use axum::{
     http::{HeaderMap, header},
 };
 use iexec_chain::{Chain, ChainError};
-use iexec_protocol::{Address, id::parse_address, key::Signature};
-use iexec_service::{BoxFuture, Check, Metrics};
+use iexec_protocol::{
+    Address,
+    id::parse_address,
+    key::{Signature, SigningKey},
+};
+use iexec_service::{BoxFuture, Check, Metrics, limit::RateLimit};
 use tokio::sync::OnceCell;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -38,6 +43,10 @@ pub(crate) struct Context {
     /// Set once the endpoint was seen to be the configured chain.
     pub(crate) checked: OnceCell<()>,
     pub(crate) trust: Trust,
+    /// The TEE broker's key, if this SMS is one.
+    pub(crate) broker: Option<SigningKey>,
+    /// How often a client may ask for collateral.
+    pub(crate) asking: RateLimit,
     /// Where evidence is to be sent, and the audience of signed requests.
     pub(crate) origin: String,
     pub(crate) chain_id: u64,
@@ -88,6 +97,7 @@ fn documented() -> OpenApiRouter<Shared> {
         .merge(secrets::routes())
         .merge(v2::routes())
         .merge(tee::routes())
+        .merge(collateral::routes())
         .merge(document::routes())
 }
 

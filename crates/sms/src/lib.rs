@@ -6,7 +6,9 @@
 //! What it is not: it makes no evidence, runs no app, sends no transaction.
 
 pub mod admin;
+pub mod collateral;
 mod description;
+pub mod explain;
 mod http;
 mod policy;
 mod private_file;
@@ -18,25 +20,31 @@ mod tee;
 mod vault;
 
 use std::{
+    num::NonZeroU32,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
-use iexec_attestation::{Collateral, DcapCollateral, SnpCollateral, TrustAnchors};
+use iexec_attestation::{DcapCollateral, TrustAnchors};
 use iexec_chain::Chain;
-use iexec_protocol::{Address, evidence::Tee};
-use iexec_service::{BoxFuture, CancellationToken, Listen, Listener, Metrics, Options, serve};
-
-pub use crate::{
-    http::limits::OwnerLimits,
-    store::{DatabaseUrl, KekSource, Location},
+use iexec_protocol::{Address, evidence::Tee, key::SigningKey};
+use iexec_service::{
+    BoxFuture, CancellationToken, Listen, Listener, Metrics, Options,
+    limit::{Rate, RateLimit},
+    serve,
 };
+
 use crate::{
+    collateral::{CollateralSources, Library, Source},
     http::{Context, limits::Limits},
     policy::SmsPolicy,
     store::Store,
     tee::Trust,
+};
+pub use crate::{
+    http::limits::OwnerLimits,
+    store::{DatabaseUrl, KekSource, Location},
 };
 
 /// Chain ids that no public network has: ganache, anvil and hardhat, and this project's own local network.
@@ -44,6 +52,9 @@ pub const LOCAL_CHAINS: [u64; 3] = [1337, 31337, iexec_chain::devnet::CHAIN_ID];
 
 /// Name of the simulated TEE's collateral, beside its root.
 pub const SIMULATED_COLLATERAL: &str = "collateral.json";
+
+/// The folder of collateral, in the data folder.
+const COLLATERAL: &str = "collateral";
 
 /// Largest body of any request, in bytes; the routes have smaller ones.
 const MAX_BODY: usize = 64 * 1024;
@@ -71,6 +82,10 @@ pub struct Config {
     pub hub: Address,
     /// Which enclaves may receive secrets, and for which deals: the operator's file. Without one, none may.
     pub policy: Option<PathBuf>,
+    /// Where the vendors' word on platforms comes from.
+    pub collateral: CollateralSources,
+    /// Be the hub's TEE broker: keep a key for it, made at the first start.
+    pub tee_broker: bool,
     /// A simulated TEE's root certificate, DER; its collateral is [`SIMULATED_COLLATERAL`] beside it. Whoever has the
     /// root's key gets every secret: for local networks alone, and refused on any other chain.
     pub insecure_simulated_tee: Option<PathBuf>,
@@ -96,11 +111,12 @@ impl Sms {
     /// Takes the port, opens the store, asks the chain whether it is the right one. A chain that is down delays nothing.
     pub fn start(config: Config) -> BoxFuture<'static, anyhow::Result<Self>> {
         Box::pin(async move {
-            let trust = trust(&config)?;
+            let metrics = Metrics::default();
+            let trust = trust(&config, &metrics)?;
             let chain = Chain::new(&config.chain_url, config.chain_id, config.hub)?;
             let listener = Listener::bind(config.listen.clone()).await?;
             let store = Store::open(&location(&config)).await?.with_quota(config.limits.secrets);
-            let metrics = Metrics::default();
+            let broker = if config.tee_broker { Some(broker(&store).await?) } else { None };
             show_trust(&trust, &metrics);
             let origin = config.public_url.unwrap_or_else(|| listener.origin()).trim_end_matches('/').to_owned();
             let checked = tokio::sync::OnceCell::new();
@@ -109,6 +125,8 @@ impl Sms {
                 chain,
                 checked,
                 trust,
+                broker,
+                asking: RateLimit::new(asking()),
                 origin,
                 chain_id: config.chain_id,
                 limits: Limits::new(config.limits),
@@ -140,24 +158,45 @@ impl Sms {
     }
 }
 
+/// The key that signs authorizations, made when there is none.
+async fn broker(store: &Store) -> anyhow::Result<SigningKey> {
+    let fresh = SigningKey::random(&mut rand::rng());
+    let key = store.broker_or(fresh).await?;
+    tracing::info!("TEE broker {}: the hub's owner names it with setTeeBroker", key.address());
+    Ok(key)
+}
+
+/// How often one client may ask for collateral.
+fn asking() -> Rate {
+    Rate::per_minute(NonZeroU32::MIN.saturating_add(29))
+}
+
 fn location(config: &Config) -> Location {
     Location { data: config.data.clone(), database: config.database.clone(), kek: config.kek.clone() }
 }
 
-fn trust(config: &Config) -> anyhow::Result<Trust> {
+fn trust(config: &Config, metrics: &Metrics) -> anyhow::Result<Trust> {
+    let simulated = config.insecure_simulated_tee.as_deref();
+    if simulated.is_some() {
+        check_local(config.chain_id)?;
+    }
     let policy = config.policy.as_deref().map_or_else(|| Ok(SmsPolicy::nothing()), SmsPolicy::open)?;
-    let anchors = TrustAnchors::hardware();
-    let Some(root) = &config.insecure_simulated_tee else {
-        let tees = policy.base().tees.iter().copied().filter(|tee| *tee != Tee::Simulated).collect();
-        return Ok(Trust { anchors, tees, policy, collateral: Collateral::Snp(SnpCollateral::default()) });
-    };
-    check_local(config.chain_id)?;
+    let (anchors, word) = simulated.map_or_else(|| Ok((TrustAnchors::hardware(), None)), read_simulated)?;
+    let counts = |tee: &Tee| *tee != Tee::Simulated || simulated.is_some();
+    let tees = policy.base().tees.iter().copied().filter(counts).collect();
+    iexec_service::store::private_folder(&config.data)?;
+    let library = Library::open(config.data.join(COLLATERAL), config.collateral.clone(), metrics.clone())?;
+    Ok(Trust { anchors, tees, policy, collateral: Source::new(word, library) })
+}
+
+/// A development root and the collateral beside it.
+pub(crate) fn read_simulated(root: &Path) -> anyhow::Result<(TrustAnchors, Option<DcapCollateral>)> {
     let read = |path: &Path| {
         std::fs::read(path).with_context(|| format!("--insecure-simulated-tee: cannot read {}", path.display()))
     };
-    let anchors = anchors.insecure_with_simulated(read(root)?).context("--insecure-simulated-tee")?;
+    let anchors = TrustAnchors::hardware().insecure_with_simulated(read(root)?).context("--insecure-simulated-tee")?;
     let collateral = DcapCollateral::from_json(&read(&root.with_file_name(SIMULATED_COLLATERAL))?)?;
-    Ok(Trust { anchors, tees: policy.base().tees.clone(), policy, collateral: Collateral::Dcap(collateral) })
+    Ok((anchors, Some(collateral)))
 }
 
 /// Spec ATT-41.
@@ -184,7 +223,9 @@ fn show_trust(trust: &Trust, metrics: &Metrics) {
         );
     }
     if trust.tees.is_empty() {
-        tracing::warn!("no evidence is accepted and no session will be released: --policy names no TEE that counts here");
+        tracing::warn!(
+            "no evidence is accepted and no session will be released: --policy names no TEE that counts here"
+        );
     }
 }
 

@@ -34,6 +34,7 @@ use self::{
 pub(crate) use audit::{Entry, Event};
 pub use backup::{BackupCounts, BackupKey, BackupTo};
 pub(crate) use backup::{backup, restore};
+pub(crate) use challenges::broker_address;
 pub(crate) use error::StoreError;
 pub use location::{DatabaseUrl, KekSource, Location};
 pub use rotation::{KeyLine, Rotated};

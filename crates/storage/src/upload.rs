@@ -77,7 +77,9 @@ async fn authorize(storage: &Storage, task: TaskId, headers: &HeaderMap) -> Resu
     let on_chain = storage.chain.view_task(task).await.map_err(Problem::unavailable)?;
     let deal = storage.chain.view_deal(on_chain.deal).await.map_err(Problem::unavailable)?;
     let deal = deal.ok_or_else(|| Problem::not_found(format!("task {task} is not initialised on chain")))?;
-    let authorized = authorization.authorize(&signature, &on_chain, &deal).map_err(|error| refusal(&error))?;
+    let broker = storage.chain.tee_broker().await.map_err(Problem::unavailable)?;
+    let authorized =
+        authorization.authorize_under(broker, &signature, &on_chain, &deal).map_err(|error| refusal(&error))?;
     if deal.has_callback() {
         return Err(Problem::conflict("the deal's result goes to its callback contract, not to a storage"));
     }
@@ -88,7 +90,9 @@ fn refusal(error: &AuthorizationError) -> Problem {
     let status = match error {
         AuthorizationError::NotActive { .. } => StatusCode::CONFLICT,
         AuthorizationError::OtherTask { .. } => StatusCode::FORBIDDEN,
-        AuthorizationError::Worker { .. } | AuthorizationError::Pool { .. } => StatusCode::UNAUTHORIZED,
+        AuthorizationError::Worker { .. } | AuthorizationError::Pool { .. } | AuthorizationError::Broker { .. } => {
+            StatusCode::UNAUTHORIZED
+        }
     };
     Problem::new(status, error)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Call, CallError, bare, escaped, exists, json, success, success_json, text};
 use crate::{
     authorization::WorkerpoolAuthorization,
-    evidence::{Evidence, Nonce},
+    evidence::{Evidence, Nonce, base64_bytes},
     id::TaskId,
     key::Signature,
     secret::{SecretError, SecretKind, check_key, check_name, proxy_origin},
@@ -249,5 +249,63 @@ impl Call for Attest {
 
     fn reply(&self, response: Response<Vec<u8>>) -> Result<SealedSession, CallError> {
         success_json::<Data<SealedSession>>(response).map(|body| body.data)
+    }
+}
+
+/// `POST /v2/tee/authorizations`: the TEE broker's signature on what the workerpool's owner signed.
+#[derive(Clone, Debug)]
+pub struct AskBroker {
+    /// By the workerpool's owner.
+    pub authorization: WorkerpoolAuthorization,
+}
+
+impl Call for AskBroker {
+    type Reply = WorkerpoolAuthorization;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        json(Method::POST, base, "/v2/tee/authorizations", None, &self.authorization)
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<WorkerpoolAuthorization, CallError> {
+        success_json::<Data<WorkerpoolAuthorization>>(response).map(|body| body.data)
+    }
+}
+
+/// `POST /v2/collateral`: what the vendor says of the evidence's platform.
+#[derive(Clone, Debug)]
+pub struct GetCollateral {
+    /// The evidence.
+    pub evidence: Evidence,
+}
+
+/// What the vendor says of a platform: signed by the vendor, so that nobody has to believe who passes it on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum PlatformCollateral {
+    /// For SGX, TDX and the simulation.
+    Dcap {
+        /// A `QuoteCollateralV3`: texts, and bytes in hex.
+        collateral: serde_json::Value,
+    },
+    /// For SEV-SNP.
+    Snp {
+        /// The VCEK's certificate, DER; base64, empty if the evidence brings it.
+        #[serde(with = "base64_bytes")]
+        vcek: Vec<u8>,
+        /// AMD's revocation list, DER; base64, empty if it was not asked for.
+        #[serde(with = "base64_bytes")]
+        revocations: Vec<u8>,
+    },
+}
+
+impl Call for GetCollateral {
+    type Reply = PlatformCollateral;
+
+    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
+        json(Method::POST, base, "/v2/collateral", None, &self.evidence)
+    }
+
+    fn reply(&self, response: Response<Vec<u8>>) -> Result<PlatformCollateral, CallError> {
+        success_json(response)
     }
 }

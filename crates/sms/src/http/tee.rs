@@ -45,6 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(properties))
         .routes(routes!(challenge))
         .merge(limited(routes!(offer), MAX_AUTHORIZATION))
+        .merge(limited(routes!(vouch), MAX_AUTHORIZATION))
         .merge(limited(routes!(release), MAX_EVIDENCE))
 }
 
@@ -209,9 +210,32 @@ async fn try_offer(sms: &Context, headers: &HeaderMap, body: Body) -> Result<Ses
     let signature = signature(headers).map_err(Refusal::Unsigned)?;
     let chain = sms.chain().await.map_err(Refusal::GetTask)?;
     let (task, worker) = (authorization.chain_task_id, authorization.worker_wallet);
-    let offer = tee::offer(&sms.store, chain, &sms.trust.policy, &sms.origin, authorization, signature, clock::now()).await?;
+    let offer =
+        tee::offer(&sms.store, chain, &sms.trust.policy, &sms.origin, authorization, signature, clock::now()).await?;
     tracing::info!(%task, %worker, session = offer.session_id, "session offered");
     Ok(offer)
+}
+
+/// The TEE broker's signature on an authorization that the workerpool's owner signed for this SMS's challenge.
+#[utoipa::path(
+    post, path = "/v2/tee/authorizations", tag = "tee",
+    request_body(content = schema::Authorization, content_type = "application/json"),
+    responses((status = 200, description = "The authorization, signed by the broker", body = schema::Vouched), Refused),
+)]
+async fn vouch(State(sms): State<Shared>, body: Body) -> Result<Json<Data<WorkerpoolAuthorization>>, Refusal> {
+    let outcome = try_vouch(&sms, body).await;
+    let outcome = audited(&sms, "authorization", outcome, |entry| entry).await;
+    count(&sms, "sms_authorizations_total", "Requests to the TEE broker, by outcome.", &[], &outcome);
+    outcome.map(|data| Json(Data { data }))
+}
+
+async fn try_vouch(sms: &Context, body: Body) -> Result<WorkerpoolAuthorization, Refusal> {
+    let authorization: WorkerpoolAuthorization = read("the WorkerpoolAuthorization", body)?;
+    let chain = sms.chain().await.map_err(Refusal::GetTask)?;
+    let (task, worker) = (authorization.chain_task_id, authorization.worker_wallet);
+    let vouched = tee::vouch(&sms.store, chain, &sms.trust.policy, sms.broker.as_ref(), authorization).await?;
+    tracing::info!(%task, %worker, "authorization vouched for");
+    Ok(vouched)
 }
 
 /// Shows evidence for a session, once; answers with the session sealed to the evidence's key.
@@ -300,6 +324,7 @@ impl IntoResponse for Refusal {
         }
         match self {
             Self::GetTask(_) | Self::GetDeal(_) => drop(response.extensions_mut().insert(Failed("chain"))),
+            Self::Collateral(_) => drop(response.extensions_mut().insert(Failed("collateral"))),
             Self::Unavailable => drop(response.extensions_mut().insert(Failed("database"))),
             _ => (),
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use iexec_protocol::{Timestamp, id::TaskId, key::SigningKey};
+use iexec_protocol::{Address, B256, Timestamp, id::TaskId, key::SigningKey};
+use sha2::{Digest as _, Sha256};
 use sqlx::AnyConnection;
 
 use super::{
-    Store, StoreError,
+    Location, Store, StoreError,
     keys::KeyRing,
     stored_time,
     writer::{Batch, Write},
@@ -15,6 +16,11 @@ use super::{
 use crate::vault::Row;
 
 const TABLE: &str = "challenge";
+
+/// The row of the broker's key: no task's id, since those are keccak hashes of a deal's id and an index.
+fn broker_row() -> TaskId {
+    TaskId(B256::new(Sha256::digest(b"iexec SMS TEE broker key").into()))
+}
 
 /// What a challenge key is sealed for.
 pub(super) fn row(task: &[u8]) -> Row {
@@ -59,6 +65,11 @@ impl Store {
         }
     }
 
+    /// The TEE broker's key, one for all replicas: `fresh` if there is none yet.
+    pub(crate) async fn broker_or(&self, fresh: SigningKey) -> Result<SigningKey, StoreError> {
+        self.challenge_or(broker_row(), fresh, Timestamp::MAX).await
+    }
+
     /// The task's challenge key.
     pub(crate) async fn challenge(&self, task: TaskId) -> Result<Option<SigningKey>, StoreError> {
         let found = self.engine.read(|db| {
@@ -80,6 +91,13 @@ async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Op
     let plain = keys.open(TABLE, id, &row(task.as_bytes().as_slice()), &sealed)?;
     let bytes = plain.as_slice().try_into().map_err(|error| StoreError::row(TABLE, &error))?;
     SigningKey::from_bytes(bytes).map(Some).map_err(|error| StoreError::row(TABLE, &error))
+}
+
+/// Address of a store's TEE broker; `None` if no service was ever started as one.
+pub(crate) async fn broker_address(location: &Location) -> anyhow::Result<Option<Address>> {
+    let (engine, ring) = super::open(location, false).await?;
+    let mut db = engine.connect().await?;
+    Ok(read(&mut db, &ring, broker_row()).await?.map(|key| key.address()))
 }
 
 async fn sealed(db: &mut AnyConnection, task: TaskId) -> Result<Option<(Vec<u8>, i64)>, sqlx::Error> {

@@ -1,29 +1,28 @@
 //! The release of a session: evidence in, the session sealed to the enclave's key out (spec SMS-44 to SMS-47).
 
-use iexec_attestation::{Attested, Collateral, Expected, Policy, TrustAnchors, verify};
+use iexec_attestation::{Attested, Collateral, Expected, Policy, SnpCollateral, TrustAnchors, explain, needs, verify};
 use iexec_chain::Chain;
 use iexec_protocol::{
     Timestamp,
-    evidence::{Evidence, Nonce, Tee},
+    evidence::{Evidence, Tee},
     session::{MAX_FRAME, SealedSession, seal},
 };
 
 use super::{Refusal, facts, registered};
 use crate::{
-    description::Description,
+    collateral::Source,
     policy::{DealPolicy, SmsPolicy},
     session,
     store::{Entry, Event, Pending, Store, Stored},
 };
 
 /// Whom the SMS trusts.
-#[derive(Clone, Debug)]
 pub(crate) struct Trust {
     pub(crate) anchors: TrustAnchors,
     /// Those that count here.
     pub(crate) tees: Vec<Tee>,
     pub(crate) policy: SmsPolicy,
-    pub(crate) collateral: Collateral,
+    pub(crate) collateral: Source,
 }
 
 /// Gives a pending session to the enclave that `evidence` is of, once. All is read from the chain again: an
@@ -40,10 +39,11 @@ pub(crate) async fn release(
     let Pending { nonce, authorization, worker_signature, .. } = *pending;
     let worker = authorization.worker_wallet;
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
-    let authorized = authorization.authorize(&worker_signature, &task, &deal)?;
+    let authorized = authorization.authorize_under(facts::broker(chain).await?, &worker_signature, &task, &deal)?;
     let DealPolicy { policy, rules } = trust.policy.for_deal(&deal)?;
     let description = facts::describe(chain, task, deal).await?;
-    let attested = attest(trust, &policy, &description, evidence, nonce, now)?;
+    let expected = Expected { task: description.task.id, nonce, image: description.image() };
+    let attested = attest(trust, &policy, &expected, evidence, now).await?;
     registered::check(&description.app, attested.claims(), description.image())?;
     let challenge = authorized.authorization().enclave_challenge;
     let secrets = facts::secrets(store, &description, challenge, worker).await?;
@@ -68,16 +68,22 @@ async fn pending(store: &Store, id: &str, now: Timestamp) -> Result<Box<Pending>
     }
 }
 
-fn attest(
+/// Decides, with what the platform's vendor says. Nobody is asked about evidence that is refused whatever they say.
+async fn attest(
     trust: &Trust,
     policy: &Policy,
-    description: &Description,
+    expected: &Expected,
     evidence: &Evidence,
-    nonce: Nonce,
     now: Timestamp,
 ) -> Result<Attested, Refusal> {
-    let expected = Expected { task: description.task.id, nonce, image: description.image() };
-    Ok(verify(evidence, &expected, &trust.collateral, &trust.anchors, policy, now)?)
+    let told = explain(evidence, Some(expected), None, &trust.anchors, policy, now);
+    let nothing = Collateral::Snp(SnpCollateral::default());
+    if told.refusal().is_some() {
+        return Ok(verify(evidence, expected, &nothing, &trust.anchors, policy, now)?);
+    }
+    let revocations = policy.snp.require_revocation_list;
+    let collateral = trust.collateral.find(&needs(evidence)?, revocations, now).await?;
+    Ok(verify(evidence, expected, &collateral, &trust.anchors, policy, now)?)
 }
 
 /// A sealed session must fit into one frame of the enclave's pipe; base64 makes three bytes four.

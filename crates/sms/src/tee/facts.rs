@@ -24,12 +24,12 @@ use crate::{
 };
 
 /// The task and its deal (spec SMS-31): a task that was initialised, of a deal that asks for a TEE.
-pub(super) async fn task_and_deal(chain: &Chain, id: TaskId) -> Result<(ChainTask, Deal), Refusal> {
+pub(crate) async fn task_and_deal(chain: &Chain, id: TaskId) -> Result<(ChainTask, Deal), Refusal> {
     let task = chain.view_task(id).await.map_err(Refusal::GetTask)?;
     if task.status == ChainStatus::Unset {
         return Err(Refusal::NotActive { status: task.status.name(false) });
     }
-    let deal = chain.view_deal(task.deal).await.map_err(Refusal::GetDeal)?;
+    let deal = chain.recent_deal(task.deal).await.map_err(Refusal::GetDeal)?;
     let deal = deal.ok_or(Refusal::NoDeal { task: id, deal: task.deal })?;
     if !deal.tag.is_tee() || deal.tag.framework().is_err() {
         return Err(Refusal::Tag(deal.tag));
@@ -37,12 +37,17 @@ pub(super) async fn task_and_deal(chain: &Chain, id: TaskId) -> Result<(ChainTas
     Ok((task, deal))
 }
 
+/// The hub's TEE broker, if it has one.
+pub(super) async fn broker(chain: &Chain) -> Result<Option<Address>, Refusal> {
+    chain.tee_broker().await.map_err(Refusal::GetDeal)
+}
+
 /// All that a session says beside secrets.
-pub(super) async fn describe(chain: &Chain, task: ChainTask, deal: Deal) -> Result<Description, Refusal> {
-    let app: Option<App> = chain.view_app(deal.app.pointer).await.map_err(Refusal::GetDeal)?;
+pub(crate) async fn describe(chain: &Chain, task: ChainTask, deal: Deal) -> Result<Description, Refusal> {
+    let app: Option<App> = chain.recent_app(deal.app.pointer).await.map_err(Refusal::GetDeal)?;
     let app = app.ok_or(Undescribed::Unregistered("app"))?;
     let dataset = dataset(chain, &deal).await?;
-    let category = chain.view_category(deal.category).await.map_err(Refusal::GetDeal)?;
+    let category = chain.recent_category(deal.category).await.map_err(Refusal::GetDeal)?;
     let time_limit = category.ok_or(Undescribed::Unregistered("category"))?.seconds;
     Ok(Description::new(task, deal, app, dataset, time_limit)?)
 }
@@ -51,7 +56,7 @@ async fn dataset(chain: &Chain, deal: &Deal) -> Result<Option<Dataset>, Refusal>
     if !deal.has_dataset() {
         return Ok(None);
     }
-    let dataset = chain.view_dataset(deal.dataset.pointer).await.map_err(Refusal::GetDeal)?;
+    let dataset = chain.recent_dataset(deal.dataset.pointer).await.map_err(Refusal::GetDeal)?;
     Ok(Some(dataset.ok_or(Undescribed::Unregistered("dataset"))?))
 }
 

@@ -14,7 +14,9 @@ use iexec_protocol::{
 use thiserror::Error;
 
 use super::registered::RegisteredError;
-use crate::{description::Undescribed, policy::Denied, session::SessionError, store::StoreError};
+use crate::{
+    collateral::CollateralError, description::Undescribed, policy::Denied, session::SessionError, store::StoreError,
+};
 
 /// Why there is no challenge or session.
 #[derive(Debug, Error)]
@@ -74,6 +76,23 @@ pub(crate) enum Refusal {
     /// Evidence refused.
     #[error(transparent)]
     Attestation(#[from] AttestationError),
+    /// This SMS was not told to be a broker.
+    #[error("this SMS is no TEE broker")]
+    NoBroker,
+    /// The hub names another.
+    #[error(
+        "this SMS's TEE broker is {own}, the hub's is {}",
+        hub.map_or_else(|| "nobody".to_owned(), |hub| hub.to_string())
+    )]
+    OtherBroker {
+        /// The key here.
+        own: Address,
+        /// On chain.
+        hub: Option<Address>,
+    },
+    /// The word of the platform's vendor is not here.
+    #[error(transparent)]
+    Collateral(#[from] CollateralError),
     /// A rule of the operator's.
     #[error(transparent)]
     Denied(#[from] Denied),
@@ -131,7 +150,9 @@ impl Refusal {
             Self::Authorization(error) => match error {
                 AuthorizationError::NotActive { .. } => 409,
                 AuthorizationError::OtherTask { .. } => 422,
-                AuthorizationError::Worker { .. } | AuthorizationError::Pool { .. } => 401,
+                AuthorizationError::Worker { .. }
+                | AuthorizationError::Pool { .. }
+                | AuthorizationError::Broker { .. } => 401,
             },
             Self::Attestation(_) | Self::Denied(_) | Self::Registered(_) | Self::Key => 403,
             Self::Session(error) => match error {
@@ -140,12 +161,12 @@ impl Refusal {
                 | SessionError::StorageToken { .. } => 422,
                 _ => 403,
             },
-            Self::NoSession => 404,
-            Self::NotActive { .. } | Self::Used => 409,
+            Self::NoSession | Self::NoBroker => 404,
+            Self::NotActive { .. } | Self::OtherBroker { .. } | Self::Used => 409,
             Self::Expired { .. } => 410,
             Self::NoDeal { .. } | Self::Tag(_) | Self::Undescribed(_) | Self::TooLarge { .. } => 422,
             Self::Internal(_) => 500,
-            Self::GetTask(_) | Self::GetDeal(_) | Self::Unavailable => 503,
+            Self::GetTask(_) | Self::GetDeal(_) | Self::Collateral(_) | Self::Unavailable => 503,
         }
     }
 
@@ -157,26 +178,29 @@ impl Refusal {
             Self::GetDeal(_) | Self::NoDeal { .. } => Cause::SessionGetDealFailed,
             Self::NotActive { .. } => Cause::SessionTaskNotActive,
             Self::Tag(_) => Cause::SessionNoMatchOnchainType,
-            Self::Pool { .. } => Cause::SessionInvalidSignature,
+            Self::Pool { .. } | Self::NoBroker | Self::OtherBroker { .. } => Cause::SessionInvalidSignature,
             Self::Authorization(error) => error.cause(),
             Self::Undescribed(_) | Self::TooLarge { .. } => Cause::TaskDescriptionInvalid,
             Self::Session(error) => error.cause(),
-            Self::Attestation(_) | Self::Denied(_) | Self::Registered(_) | Self::Key => {
-                Cause::SessionAttestationFailed
-            }
-            Self::NoSession | Self::Expired { .. } | Self::Used | Self::Unavailable | Self::Internal(_) => {
-                Cause::SessionUnknownIssue
-            }
+            Self::Attestation(_) | Self::Denied(_) | Self::Registered(_) | Self::Key => Cause::SessionAttestationFailed,
+            Self::NoSession
+            | Self::Expired { .. }
+            | Self::Used
+            | Self::Collateral(_)
+            | Self::Unavailable
+            | Self::Internal(_) => Cause::SessionUnknownIssue,
         }
     }
 
     /// iExec's `TeeSessionGenerationError`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Undescribed(Undescribed::Storage(_) | Undescribed::Proxy(_)) => "POST_COMPUTE_GET_STORAGE_TOKENS_FAILED",
+            Self::Undescribed(Undescribed::Storage(_) | Undescribed::Proxy(_)) => {
+                "POST_COMPUTE_GET_STORAGE_TOKENS_FAILED"
+            }
             Self::Undescribed(_) | Self::TooLarge { .. } => "GET_TASK_DESCRIPTION_FAILED",
             Self::NoSession | Self::Expired { .. } | Self::Used => "NO_SESSION_REQUEST",
-            Self::Unavailable | Self::Internal(_) => "SECURE_SESSION_GENERATION_FAILED",
+            Self::Collateral(_) | Self::Unavailable | Self::Internal(_) => "SECURE_SESSION_GENERATION_FAILED",
             other => {
                 let cause = other.cause().name();
                 cause.strip_prefix("TEE_SESSION_GENERATION_").unwrap_or(cause)

@@ -48,7 +48,7 @@ struct Field {
 }
 
 /// Whether the attested enclave, about to start `image`, is the one that the app's owner registered.
-pub(super) fn check(app: &App, claims: &Claims, image: Sha256) -> Result<(), RegisteredError> {
+pub(crate) fn check(app: &App, claims: &Claims, image: Sha256) -> Result<(), RegisteredError> {
     let Some(Field { framework, fingerprint }) = read(&app.mrenclave)? else { return Ok(()) };
     let bytes = const_hex::decode(&fingerprint)
         .map_err(|_| RegisteredError::Unclear("its fingerprint is not hexadecimal".to_owned()))?;

@@ -123,6 +123,8 @@ pub fn config(chain_url: &str, folder: &TempDir) -> Config {
         chain_id: devnet::CHAIN_ID,
         hub: devnet::HUB,
         policy: Some(policy(folder, "")),
+        collateral: iexec_sms::collateral::CollateralSources { urls: None, bundle: None },
+        tee_broker: false,
         insecure_simulated_tee: Some(files.root),
     }
 }

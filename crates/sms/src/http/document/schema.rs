@@ -137,6 +137,31 @@ pub(in crate::http) struct Offered {
     data: Offer,
 }
 
+/// An authorization that the TEE broker signed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a description of `Data<WorkerpoolAuthorization>`")]
+pub(in crate::http) struct Vouched {
+    data: Authorization,
+}
+
+/// What a platform's vendor says of it.
+#[derive(ToSchema)]
+#[schema(as = PlatformCollateral)]
+#[expect(dead_code, reason = "a description of `PlatformCollateral`")]
+pub(in crate::http) struct Collateral {
+    /// `dcap` or `snp`.
+    kind: String,
+    /// With `dcap`: a `QuoteCollateralV3`, texts, and bytes in hex.
+    #[schema(value_type = Option<Object>, nullable = false)]
+    collateral: Option<String>,
+    /// With `snp`: the VCEK's certificate, DER in base64; empty if the evidence brings it.
+    #[schema(nullable = false)]
+    vcek: Option<String>,
+    /// With `snp`: AMD's revocation list, DER in base64; empty if the policy asks for none.
+    #[schema(nullable = false)]
+    revocations: Option<String>,
+}
+
 /// A session that waits for evidence.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
