@@ -1,5 +1,7 @@
 //! `iexecd sms`: the service, and the commands beside it.
 
+mod dumps;
+mod explain;
 mod place;
 mod tool;
 
@@ -8,7 +10,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand as _};
 use iexec_service::{BoxFuture, CancellationToken, limit::Rate};
-use iexec_sms::OwnerLimits;
+use iexec_sms::{
+    OwnerLimits,
+    collateral::{CollateralSources, CollateralUrls},
+};
 
 use crate::common::{Common, http_url};
 
@@ -52,6 +57,7 @@ impl FromArgMatches for Sms {
 
 /// Does it.
 pub(crate) fn start(sms: Sms) -> Result<()> {
+    dumps::refuse()?;
     match sms {
         Sms::Serve(flags) => crate::common::run(&flags.common.clone(), |stop| run(*flags, stop)),
         Sms::Tool(tool) => tool::run(*tool),
@@ -74,6 +80,11 @@ pub(crate) struct Flags {
     /// Which enclaves may receive secrets, and for which deals (docs/operators/policy.example.toml); none if absent
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    #[command(flatten)]
+    collateral: CollateralFlags,
+    /// Be the hub's TEE broker (its owner calls setTeeBroker): sign the authorizations of workerpools for own challenges
+    #[arg(long)]
+    tee_broker: bool,
     /// Accept simulated evidence under this root certificate (DER, with collateral.json beside it). Whoever has the root's
     /// key gets every secret: local networks only
     #[arg(long, value_name = "FILE")]
@@ -84,6 +95,46 @@ pub(crate) struct Flags {
     /// Most signed requests about secrets of one owner, and how many at once
     #[arg(long, value_name = "RATE", default_value = "10/s:100")]
     owner_rate: Rate,
+}
+
+/// Where the vendors' word on platforms comes from.
+#[derive(Args, Clone)]
+pub(crate) struct CollateralFlags {
+    #[command(flatten)]
+    urls: CollateralUrlFlags,
+    /// Fetch no collateral: what is kept and what the bundle holds is all there is
+    #[arg(long)]
+    collateral_offline: bool,
+    /// Folder with collateral that was brought by hand, as `iexecd sms collateral fetch` makes it; only read
+    #[arg(long, value_name = "FOLDER")]
+    collateral_bundle: Option<PathBuf>,
+}
+
+/// The vendors' services.
+#[derive(Args, Clone)]
+pub(crate) struct CollateralUrlFlags {
+    /// Intel's PCS, or a PCCS that caches it (API version 4)
+    #[arg(long, value_name = "URL", value_parser = http_url, default_value = iexec_sms::collateral::INTEL_PCS)]
+    pccs_url: String,
+    /// Where Intel's root revocation list is, if the PCS does not serve it
+    #[arg(long, value_name = "URL", value_parser = http_url, default_value = iexec_sms::collateral::INTEL_ROOT_LIST)]
+    intel_root_list_url: String,
+    /// AMD's KDS, or a cache of it
+    #[arg(long, value_name = "URL", value_parser = http_url, default_value = iexec_sms::collateral::AMD_KDS)]
+    kds_url: String,
+}
+
+impl CollateralFlags {
+    fn sources(self) -> CollateralSources {
+        let urls = (!self.collateral_offline).then(|| self.urls.urls());
+        CollateralSources { urls, bundle: self.collateral_bundle }
+    }
+}
+
+impl CollateralUrlFlags {
+    pub(crate) fn urls(self) -> CollateralUrls {
+        CollateralUrls { pccs: self.pccs_url, root_list: self.intel_root_list_url, kds: self.kds_url }
+    }
 }
 
 /// Runs it.
@@ -100,6 +151,8 @@ fn run(flags: Flags, stop: CancellationToken) -> BoxFuture<'static, Result<()>> 
         chain_id: flags.common.chain_id,
         hub: flags.common.hub,
         policy: flags.policy,
+        collateral: flags.collateral.sources(),
+        tee_broker: flags.tee_broker,
         insecure_simulated_tee: flags.insecure_simulated_tee,
     };
     iexec_sms::run(config, stop)

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use iexec_service::logging;
 use iexec_sms::{
@@ -14,6 +14,7 @@ use iexec_sms::{
 };
 use serde_json::Value;
 
+use super::explain;
 use super::place::{Place, kek};
 
 /// A command beside the service.
@@ -26,6 +27,13 @@ pub(crate) enum Tool {
     Backup(Backup),
     /// Make a store, on either database, of a backup
     Restore(Restore),
+    /// Say which checks evidence passes, and what decides
+    Explain(Box<explain::Explain>),
+    /// Fetch or list what the platforms' vendors say of them
+    #[command(subcommand)]
+    Collateral(explain::Collateral),
+    /// Say the address of this SMS as a TEE broker
+    BrokerKey(List),
     /// Check or show the audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -161,7 +169,14 @@ pub(crate) struct Head {
 
 /// Does it.
 pub(super) fn run(tool: Tool) -> Result<()> {
+    let tool = match tool {
+        Tool::Explain(flags) => return explain::explain(*flags),
+        other => other,
+    };
     logging::init("warn", logging::Format::Text)?;
+    if let Tool::Collateral(collateral) = tool {
+        return explain::collateral(collateral);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match tool {
@@ -169,6 +184,14 @@ pub(super) fn run(tool: Tool) -> Result<()> {
             Tool::Backup(backup) => self::backup(backup).await,
             Tool::Restore(restore) => self::restore(restore).await,
             Tool::Audit(audit) => self::audit(audit).await,
+            // Done above, with a runtime of their own.
+            Tool::Explain(_) | Tool::Collateral(_) => Ok(()),
+            Tool::BrokerKey(List { at, json }) => {
+                let broker = admin::broker(at.location()).await?;
+                let hint = "hint: start it once with --tee-broker";
+                let broker = broker.with_context(|| format!("this SMS was never a TEE broker\n{hint}"))?;
+                answer(&if json { serde_json::json!({ "address": broker }).to_string() } else { broker.to_string() })
+            }
         }
     })
 }
