@@ -17,6 +17,7 @@ use alloy::transports::{RpcError, TransportError, TransportResult};
 
 use crate::contracts::Hub;
 use crate::error::ChainError;
+use crate::recent::Recent;
 use crate::wallet::Wallet;
 use crate::writer::ChainWriter;
 
@@ -40,6 +41,7 @@ struct Inner {
     poll: Duration,
     contracts: tokio::sync::OnceCell<Contracts>,
     turns: Mutex<HashMap<Address, Turn>>,
+    recent: Recent,
 }
 
 /// Held while an account's next nonce is read and used.
@@ -77,6 +79,7 @@ impl Chain {
                 poll: Duration::from_millis(if local { 100 } else { 1000 }),
                 contracts: tokio::sync::OnceCell::new(),
                 turns: Mutex::default(),
+                recent: Recent::default(),
             }),
         })
     }
@@ -139,6 +142,10 @@ impl Chain {
             };
             self.inner.contracts.get_or_try_init(ask).await.copied()
         })
+    }
+
+    pub(crate) fn recent(&self) -> &Recent {
+        &self.inner.recent
     }
 
     pub(crate) fn provider(&self) -> &DynProvider {

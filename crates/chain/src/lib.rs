@@ -12,6 +12,7 @@ pub mod keyring;
 pub mod keystore;
 pub mod network;
 mod order;
+pub mod recent;
 pub mod toolchain;
 mod transaction;
 pub mod view;

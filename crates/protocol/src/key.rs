@@ -168,6 +168,46 @@ mod tests {
         assert!(!format!("{key:?}").contains("1111"));
     }
 
+    /// Two libraries may not differ in whom they name.
+    #[cfg(feature = "libsecp256k1")]
+    #[test]
+    fn libsecp256k1_and_k256_recover_the_same_signers_and_refuse_the_same_signatures() {
+        let by_k256 = |signature: &Signature, hash| {
+            signature.0.recover_from_prehash(&hash).ok().map(|key| Address::from_public_key(&key))
+        };
+        let order = const_hex::decode("fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141").unwrap();
+        for seed in 1..=20_u8 {
+            let (key, hash) = (SigningKey::from_bytes(&[seed; 32]).unwrap(), B256::repeat_byte(seed));
+            let sound = key.sign_hash(hash).unwrap().to_bytes();
+            let high = {
+                let s = alloy_primitives::U256::from_be_slice(&order)
+                    - alloy_primitives::U256::from_be_slice(&sound[32..64]);
+                let v = [if sound[64] == 27 { 28 } else { 27 }];
+                [&sound[..32], &s.to_be_bytes::<32>(), &v].concat()
+            };
+            assert_eq!(Signature::from_bytes(&high).unwrap().signer_of_hash(hash), Some(key.address()), "high s");
+            let mut all = vec![sound.to_vec(), high];
+            for part in [0..32, 32..64] {
+                for bytes in [vec![0; 32], vec![0xff; 32], order.clone(), vec![seed; 32]] {
+                    let mut changed = sound.to_vec();
+                    changed[part.clone()].copy_from_slice(&bytes);
+                    all.push(changed);
+                }
+            }
+            for byte in 0..64 {
+                let mut changed = sound.to_vec();
+                changed[byte] ^= seed;
+                all.push(changed);
+            }
+            for bytes in all {
+                let Ok(signature) = Signature::from_bytes(&bytes) else { continue };
+                for hash in [hash, B256::ZERO, B256::repeat_byte(0xff), B256::from_slice(&order)] {
+                    assert_eq!(signature.signer_of_hash(hash), by_k256(&signature, hash), "{signature} of {hash}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn malformed_keys_and_signatures_are_refused() {
         assert_eq!(SigningKey::from_hex("0x12").unwrap_err(), KeyError::Malformed);
