@@ -25,49 +25,55 @@ impl Approved<'_> {
     }
 }
 
-/// Checks that `owner` signed this value for this secret (EIP-191 over the challenge; spec SMS-11).
-pub(crate) fn approve<'a>(
+/// A value for a secret and who signed it. Whether that counts is still to be asked; the signature need not be again.
+pub(crate) struct Signed<'a> {
     id: &'a SecretId,
     value: &'a SecretText,
-    signature: &Signature,
-    owner: Address,
-) -> Result<Approved<'a>, Refused> {
-    let found = signature.signer_of_personal(id.challenge(value.expose()));
-    if found == Some(owner) { Ok(Approved { id, value }) } else { Err(Refused { owner, found }) }
+    signer: Address,
 }
 
-/// Checks that `speaker` signed this value for this secret under these terms (EIP-712; spec SMS-72).
-pub(crate) fn approve_request<'a>(
-    id: &'a SecretId,
-    value: &'a SecretText,
-    header: &RequestHeader,
-    chain_id: u64,
-    speaker: Address,
-) -> Result<Approved<'a>, Refused> {
-    check_request(&Subject::put(id, value.expose()), header, chain_id, speaker)?;
-    Ok(Approved { id, value })
+impl<'a> Signed<'a> {
+    /// Of a signature over the challenge (EIP-191, v1; spec SMS-11); `None` if no key can have made it.
+    pub(crate) fn challenge(id: &'a SecretId, value: &'a SecretText, signature: &Signature) -> Option<Self> {
+        let signer = signature.signer_of_personal(id.challenge(value.expose()))?;
+        Some(Self { id, value, signer })
+    }
+
+    /// Of a signature over these terms (EIP-712, v2; spec SMS-72); `None` if no key can have made it.
+    pub(crate) fn request(
+        id: &'a SecretId,
+        value: &'a SecretText,
+        header: &RequestHeader,
+        chain_id: u64,
+    ) -> Option<Self> {
+        let signer = header.signer(&Subject::put(id, value.expose()), chain_id)?;
+        Some(Self { id, value, signer })
+    }
+
+    pub(crate) fn signer(&self) -> Address {
+        self.signer
+    }
+
+    /// Checks that `owner` is who signed.
+    pub(crate) fn approve(self, owner: Address) -> Result<Approved<'a>, Refused> {
+        check_signer(self.signer, owner)?;
+        Ok(Approved { id: self.id, value: self.value })
+    }
 }
 
-/// Checks that `speaker` signed this request.
-pub(crate) fn check_request(
-    subject: &Subject,
-    header: &RequestHeader,
-    chain_id: u64,
-    speaker: Address,
-) -> Result<(), Refused> {
-    let found = header.signer(subject, chain_id);
-    if found == Some(speaker) { Ok(()) } else { Err(Refused { owner: speaker, found }) }
+/// Checks that `owner` signed a request without a value.
+pub(crate) fn check_signer(signer: Address, owner: Address) -> Result<(), Refused> {
+    if signer == owner { Ok(()) } else { Err(Refused { owner, found: signer }) }
 }
 
 /// Somebody else signed.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error(
-    "header Authorization must be the signature of the owner {owner} over exactly this request, but it is of {}",
-    found.map_or_else(|| "nobody".to_owned(), |found| found.to_string())
+    "header Authorization must be the signature of the owner {owner} over exactly this request, but it is of {found}"
 )]
 pub(crate) struct Refused {
     /// Who must sign.
     pub(crate) owner: Address,
     /// Who did.
-    pub(crate) found: Option<Address>,
+    pub(crate) found: Address,
 }

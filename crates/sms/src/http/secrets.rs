@@ -26,7 +26,7 @@ use super::{
     value::{Body, value},
 };
 use crate::{
-    secret,
+    secret::Signed,
     store::{Created, Updated},
 };
 
@@ -224,11 +224,11 @@ async fn try_set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, 
     let value = value(body)?;
     let signature = signature(headers).map_err(Refusal::Unsigned)?;
     // A signature of nobody asks the chain nothing.
-    let signer = signature.signer_of_personal(id.challenge(value.expose()));
-    let signer = signer.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
-    sms.limits.admit(id.kind(), id.owner(), signer)?;
+    let signed = Signed::challenge(id, &value, &signature);
+    let signed = signed.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
+    sms.limits.admit(id.kind(), id.owner(), signed.signer())?;
     let owner = speaker(sms, id.kind(), id.owner()).await?;
-    let approved = secret::approve(id, &value, &signature, owner)?;
+    let approved = signed.approve(owner)?;
     if update {
         return match sms.store.update_secret(approved).await? {
             Updated::Kept => Ok(()),

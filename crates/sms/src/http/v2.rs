@@ -25,14 +25,15 @@ pub(super) use refusal::Problem;
 use refusal::Refusal;
 
 use super::{
-    Context, Shared, address, authorization,
+    Context, Shared, address,
     audited::audited,
+    authorization,
     document::schema::{self, AddressText, Kind, Name, SecretValue},
     owner::speaker,
     value::{Body, value},
 };
 use crate::{
-    secret,
+    secret::{Signed, check_signer},
     store::{Deleted, Entry, Fence, Put},
 };
 
@@ -113,8 +114,9 @@ async fn try_put(
     header.terms.check(clock::now(), &sms.origin)?;
     let before = header.terms.version.checked_sub(1).ok_or(Refusal::FirstVersion)?;
     let value = value(body)?;
-    let speaker = admit(sms, &Subject::put(&id, value.expose()), &header).await?;
-    let approved = secret::approve_request(&id, &value, &header, sms.chain_id, speaker)?;
+    let signed = Signed::request(&id, &value, &header, sms.chain_id).ok_or_else(nobody)?;
+    let speaker = admit(sms, id.kind(), id.owner(), signed.signer()).await?;
+    let approved = signed.approve(speaker)?;
     match sms.store.put_secret(approved, fence(&header, speaker, before)).await? {
         Put::Kept(version) => Ok(version),
         Put::Version(last) => Err(Refusal::Version { last, asked: header.terms.version }),
@@ -155,9 +157,9 @@ async fn try_delete(
 ) -> Result<(), Refusal> {
     let (header, id) = (signed(headers)?, secret_id(kind, owner, query)?);
     header.terms.check(clock::now(), &sms.origin)?;
-    let subject = Subject::delete(&id);
-    let speaker = admit(sms, &subject, &header).await?;
-    secret::check_request(&subject, &header, sms.chain_id, speaker)?;
+    let signer = header.signer(&Subject::delete(&id), sms.chain_id).ok_or_else(nobody)?;
+    let speaker = admit(sms, id.kind(), id.owner(), signer).await?;
+    check_signer(signer, speaker)?;
     let fence = fence(&header, speaker, header.terms.version);
     match sms.store.delete_secret(&id, fence).await? {
         Deleted::Gone(_) => Ok(()),
@@ -203,9 +205,9 @@ async fn try_list(sms: &Context, owner: &str, query: Asked<Pages>, headers: &Hea
     let Query(pages) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
     let kind: Option<SecretKind> = pages.kind.map(|kind| kind.parse()).transpose()?;
     header.terms.check(clock::now(), &sms.origin)?;
-    let subject = Subject::list(owner, kind);
-    let speaker = admit(sms, &subject, &header).await?;
-    secret::check_request(&subject, &header, sms.chain_id, speaker)?;
+    let signer = header.signer(&Subject::list(owner, kind), sms.chain_id).ok_or_else(nobody)?;
+    let speaker = admit(sms, kind.unwrap_or(SecretKind::Web2), owner, signer).await?;
+    check_signer(signer, speaker)?;
     if !sms.store.use_nonce(speaker, header.terms.nonce, header.terms.deadline).await? {
         return Err(Refusal::NonceUsed);
     }
@@ -247,13 +249,15 @@ fn media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Whose signature counts. A signature of nobody, or of another wallet than the one it speaks for, asks the chain nothing.
-async fn admit(sms: &Context, subject: &Subject, header: &RequestHeader) -> Result<Address, Refusal> {
-    let kind = subject.kind.unwrap_or(SecretKind::Web2);
-    let signer = header.signer(subject, sms.chain_id);
-    let signer = signer.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
-    sms.limits.admit(kind, subject.owner, signer)?;
-    Ok(speaker(sms, kind, subject.owner).await?)
+/// A signature of nobody asks the chain nothing.
+fn nobody() -> Refusal {
+    Refusal::Unsigned("no key can have made it".into())
+}
+
+/// Whose signature counts, after `signer` took its turn.
+async fn admit(sms: &Context, kind: SecretKind, owner: Address, signer: Address) -> Result<Address, Refusal> {
+    sms.limits.admit(kind, owner, signer)?;
+    Ok(speaker(sms, kind, owner).await?)
 }
 
 fn fence(header: &RequestHeader, signer: Address, version: u64) -> Fence {

@@ -14,7 +14,10 @@ use sqlx::AnyConnection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{secret::approve, vault::VaultError};
+use crate::{
+    secret::{Approved, Signed},
+    vault::VaultError,
+};
 use postgres::Cluster;
 
 /// Each test twice: once in `sqlite`, once in `postgres`.
@@ -89,10 +92,14 @@ fn requester(name: &str) -> SecretId {
     SecretId::Requester { requester: owner().address(), key: name.into() }
 }
 
+fn approved<'a>(id: &'a SecretId, value: &'a SecretText) -> Approved<'a> {
+    let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
+    Signed::challenge(id, value, &signature).unwrap().approve(owner().address()).unwrap()
+}
+
 async fn try_create(store: &Store, id: &SecretId, value: &str) -> Result<Created, StoreError> {
     let value = SecretText::new(value);
-    let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
-    store.create_secret(approve(id, &value, &signature, owner().address()).unwrap()).await
+    store.create_secret(approved(id, &value)).await
 }
 
 async fn create(store: &Store, id: &SecretId, value: &str) -> Created {
@@ -101,14 +108,12 @@ async fn create(store: &Store, id: &SecretId, value: &str) -> Created {
 
 async fn update(store: &Store, id: &SecretId, value: &str) -> Updated {
     let value = SecretText::new(value);
-    let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
-    store.update_secret(approve(id, &value, &signature, owner().address()).unwrap()).await.unwrap()
+    store.update_secret(approved(id, &value)).await.unwrap()
 }
 
 async fn put(store: &Store, id: &SecretId, value: &str, fence: Fence) -> Put {
     let value = SecretText::new(value);
-    let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
-    store.put_secret(approve(id, &value, &signature, owner().address()).unwrap(), fence).await.unwrap()
+    store.put_secret(approved(id, &value), fence).await.unwrap()
 }
 
 fn fence(nonce: u8, version: u64) -> Fence {
@@ -317,8 +322,7 @@ on_both! {
             tokio::spawn(async move {
                 if number == 100 {
                     let (id, value) = (web2("broken"), SecretText::new("w"));
-                    let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
-                    let approved = approve(&id, &value, &signature, owner().address()).unwrap();
+                    let approved = approved(&id, &value);
                     return store.update_secret(approved).await.map(|_| Created::Exists);
                 }
                 try_create(&store, &web2(&format!("n{number}")), "v").await

@@ -70,8 +70,7 @@ async fn of_many_puts_of_one_version_one_is_kept() {
     let answers = ask(&stores, |store, number| async move {
         let value = SecretText::new(format!("v{number}"));
         let id = web2("a");
-        let signature = owner().sign_personal(id.challenge(value.expose())).unwrap();
-        let approved = approve(&id, &value, &signature, owner().address()).unwrap();
+        let approved = approved(&id, &value);
         store.put_secret(approved, fence(number, 0)).await
     });
     let answers = answers.await;
