@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 use tempfile::TempDir;
 
-use crate::postgres::Cluster;
+use crate::{postgres::Cluster, usage::Usage};
 
 /// Which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,6 +55,11 @@ impl Database {
             None => Vec::new(),
             Some(cluster) => vec!["--database-url".to_owned(), cluster.url()],
         }
+    }
+
+    /// What a server uses; nothing for a file.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        self.cluster.as_ref().map_or_else(|| Ok(Usage::default()), Cluster::usage)
     }
 
     /// What this program reaches it by.

@@ -28,6 +28,8 @@ pub(crate) struct Load<'a> {
     pub(crate) requests: &'a [Arc<[u8]>],
     /// Whether each may be sent once only.
     pub(crate) once: bool,
+    /// Whether the answers are of use.
+    pub(crate) keep: bool,
     pub(crate) connections: usize,
     pub(crate) expected: u16,
     pub(crate) time: Duration,
@@ -41,6 +43,10 @@ pub(crate) struct Measured {
     pub(crate) latencies: Vec<Duration>,
     /// Processor time of the service.
     pub(crate) cpu: Duration,
+    /// Processor time of a database beside it.
+    pub(crate) database_cpu: Duration,
+    /// Which request was answered with what body, if they were to be kept.
+    pub(crate) answers: Vec<(usize, Vec<u8>)>,
 }
 
 impl Measured {
@@ -67,66 +73,81 @@ pub(crate) async fn run(address: SocketAddr, load: &Load<'_>) -> Result<Measured
     let source = Arc::new(Source {
         requests: load.requests.to_vec(),
         once: load.once,
+        keep: load.keep,
         next: AtomicUsize::new(0),
         until: Instant::now() + load.time,
         expected: load.expected,
     });
     let begun = Instant::now();
-    let mut asking: JoinSet<Result<Vec<Duration>>> =
+    let mut asking: JoinSet<Result<Asked>> =
         streams.into_iter().map(|stream| ask(stream, Arc::clone(&source))).collect();
-    let mut latencies = Vec::new();
+    let (mut latencies, mut answers) = (Vec::new(), Vec::new());
     while let Some(done) = asking.join_next().await {
-        latencies.extend(done??);
+        let done = done??;
+        latencies.extend(done.latencies);
+        answers.extend(done.answers);
     }
     let elapsed = begun.elapsed();
     ensure!(!latencies.is_empty(), "nothing was answered");
     latencies.sort_unstable();
-    Ok(Measured { elapsed, latencies, cpu: Duration::ZERO })
+    Ok(Measured { elapsed, latencies, cpu: Duration::ZERO, database_cpu: Duration::ZERO, answers })
+}
+
+/// What one connection was told.
+#[derive(Default)]
+struct Asked {
+    latencies: Vec<Duration>,
+    answers: Vec<(usize, Vec<u8>)>,
 }
 
 struct Source {
     requests: Vec<Arc<[u8]>>,
     once: bool,
+    keep: bool,
     next: AtomicUsize,
     until: Instant,
     expected: u16,
 }
 
 impl Source {
-    fn next(&self) -> Option<Arc<[u8]>> {
+    fn next(&self) -> Option<(usize, Arc<[u8]>)> {
         let at = self.next.fetch_add(1, Ordering::Relaxed);
         if Instant::now() >= self.until || (self.once && at >= self.requests.len()) {
             return None;
         }
-        self.requests.get(at % self.requests.len()).cloned()
+        let at = at % self.requests.len();
+        self.requests.get(at).map(|request| (at, Arc::clone(request)))
     }
 }
 
-async fn ask(mut stream: TcpStream, source: Arc<Source>) -> Result<Vec<Duration>> {
-    let (mut latencies, mut buffer) = (Vec::new(), Vec::with_capacity(4096));
-    while let Some(request) = source.next() {
+async fn ask(mut stream: TcpStream, source: Arc<Source>) -> Result<Asked> {
+    let (mut asked, mut buffer) = (Asked::default(), Vec::with_capacity(4096));
+    while let Some((number, request)) = source.next() {
         let begun = Instant::now();
         stream.write_all(&request).await?;
         buffer.clear();
         let bodyless = request.starts_with(b"HEAD ");
-        let status = answer(&mut stream, &mut buffer, bodyless).await?;
-        latencies.push(begun.elapsed());
+        let (status, body) = answer(&mut stream, &mut buffer, bodyless).await?;
+        asked.latencies.push(begun.elapsed());
         if status != source.expected {
             bail!("expected {}, got: {}", source.expected, String::from_utf8_lossy(&buffer));
         }
+        if source.keep {
+            asked.answers.push((number, buffer[body..].to_vec()));
+        }
     }
-    Ok(latencies)
+    Ok(asked)
 }
 
-/// Reads one whole answer; yields its status.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, bodyless: bool) -> Result<u16> {
+/// Reads one whole answer; yields its status, and where its body begins.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, bodyless: bool) -> Result<(u16, usize)> {
     loop {
         ensure!(stream.read_buf(buffer).await? > 0, "the service closed the connection");
         ensure!(buffer.len() < MOST, "an answer of more than {MOST} bytes");
         let Some(head) = buffer.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
         let (status, length) = parse(&buffer[..head])?;
         if bodyless || buffer.len() >= head + 4 + length {
-            return Ok(status);
+            return Ok((status, head + 4));
         }
     }
 }

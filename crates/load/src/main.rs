@@ -12,12 +12,16 @@ mod floors;
 mod postgres;
 mod report;
 mod requests;
+mod scene;
+mod secrets;
 mod service;
+mod sessions;
+mod usage;
 
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::{
     database::{Database, Kind},
@@ -30,6 +34,9 @@ use crate::{
 struct Flags {
     /// The program `iexecd`, built for release
     iexecd: PathBuf,
+    /// What to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["secrets", "sessions", "floors"])]
+    what: Vec<What>,
     /// Databases to measure on
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["sqlite", "postgres"])]
     databases: Vec<Kind>,
@@ -42,12 +49,32 @@ struct Flags {
     /// Connections that are open at once
     #[arg(long, value_delimiter = ',', default_values = ["1", "64", "1024"])]
     connections: Vec<usize>,
-    /// Secrets stored in the small and in the large store
+    /// Secrets stored in the small and in the large store, which are measured by turns
     #[arg(long, value_delimiter = ',', default_values = ["1000", "1000000"])]
     stored: Vec<u64>,
+    /// Tasks whose challenge is asked for the first time in one measurement
+    #[arg(long, default_value_t = 500)]
+    challenges: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Checks and pushes of secrets; no chain
+    Secrets,
+    /// Challenges, offers and releases of sessions on a local chain
+    Sessions,
+    /// What the machine could do at best
+    Floors,
+}
+
+impl Flags {
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
 }
 
 fn main() -> Result<()> {
+    iexec_service::crypto::install();
     let flags = Flags::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(measure(&flags))
@@ -56,66 +83,27 @@ fn main() -> Result<()> {
 async fn measure(flags: &Flags) -> Result<()> {
     println!("{}", report::HEAD);
     for kind in &flags.databases {
-        let database = Database::make(*kind)?;
-        // Makes the schema.
-        Service::start(&flags.iexecd, &database).await?.stop()?;
-        for stored in &flags.stored {
-            fill::fill(&database, *stored).await?;
-            at_size(flags, &database, *stored).await?;
+        if flags.what.contains(&What::Secrets) {
+            secrets::measure(flags, *kind).await?;
+        }
+        if flags.what.contains(&What::Sessions) {
+            sessions::measure(flags, *kind).await?;
         }
     }
-    println!("\n{}", report::FLOORS);
-    floors::print()
-}
-
-async fn at_size(flags: &Flags, database: &Database, stored: u64) -> Result<()> {
-    let service = Service::start(&flags.iexecd, database).await?;
-    let idle = service.memory()?;
-    let checks = requests::checks(stored, &service)?;
-    for connections in &flags.connections {
-        let load = Load { requests: &checks, once: false, connections: *connections, expected: 204, time: time(flags) };
-        rounds(flags, &service, &format!("check, {stored} stored"), *connections, database, || Ok(load)).await?;
+    if flags.what.contains(&What::Floors) {
+        println!("\n{}", report::FLOORS);
+        floors::print()?;
     }
-    for connections in &flags.connections {
-        // One connection waits for the disk each time.
-        let most = if *connections == 1 { 2_000 } else { 8_000 } * usize::try_from(flags.seconds)?;
-        let what = format!("push, {stored} stored before");
-        let mut all = (0..flags.rounds).map(|_| requests::pushes(most, &service)).collect::<Result<Vec<_>>>()?;
-        let mut done = Vec::new();
-        for pushes in &mut all {
-            let load =
-                Load { requests: pushes, once: true, connections: *connections, expected: 204, time: time(flags) };
-            done.push(one(&service, &load).await?);
-        }
-        report::row(database, &what, *connections, &done);
-    }
-    report::memory(database, stored, idle, service.memory()?);
-    service.stop()
-}
-
-async fn rounds<'a>(
-    flags: &Flags,
-    service: &Service,
-    what: &str,
-    connections: usize,
-    database: &Database,
-    load: impl Fn() -> Result<Load<'a>>,
-) -> Result<()> {
-    let mut done = Vec::new();
-    for _ in 0..flags.rounds {
-        done.push(one(service, &load()?).await?);
-    }
-    report::row(database, what, connections, &done);
     Ok(())
 }
 
-/// One measurement, with the processor time that the service spent on it.
-async fn one(service: &Service, load: &Load<'_>) -> Result<Measured> {
-    let before = service.cpu()?;
+/// One measurement, with the processor time that the service and its database spent on it.
+async fn one(service: &Service, database: &Database, load: &Load<'_>) -> Result<Measured> {
+    let (before, database_before) = (service.usage()?.cpu, database.usage()?.cpu);
     let measured = exchange::run(service.address(), load).await?;
-    Ok(Measured { cpu: service.cpu()?.saturating_sub(before), ..measured })
-}
-
-fn time(flags: &Flags) -> Duration {
-    Duration::from_secs(flags.seconds)
+    Ok(Measured {
+        cpu: service.usage()?.cpu.saturating_sub(before),
+        database_cpu: database.usage()?.cpu.saturating_sub(database_before),
+        ..measured
+    })
 }

@@ -11,6 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
+use crate::usage::Usage;
+
 /// Where Debian has the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
@@ -41,6 +43,12 @@ impl Cluster {
 
     pub(crate) fn url(&self) -> String {
         format!("postgres://sms@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// What the server's processes use.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let file = fs::read_to_string(self.folder.path().join("data/postmaster.pid"))?;
+        Usage::of_family(file.lines().next().context("no process")?.trim().parse()?)
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{database::Database, exchange::Measured};
+use crate::{database::Database, exchange::Measured, usage::Usage};
 
 /// Head of the table of exchanges.
-pub(crate) const HEAD: &str =
-    "| database | what | connections | per second | p50 | p99 | CPU of the SMS, each |\n|---|---|---|---|---|---|---|";
+pub(crate) const HEAD: &str = "| database | what | connections | per second | p50 | p99 | CPU of the SMS / of PostgreSQL, each |\n|---|---|---|---|---|---|---|";
 /// Head of the table of floors.
 pub(crate) const FLOORS: &str = "| floor on this machine | per second |\n|---|---|";
 
@@ -14,17 +13,24 @@ pub(crate) const FLOORS: &str = "| floor on this machine | per second |\n|---|--
 pub(crate) fn row(database: &Database, what: &str, connections: usize, rounds: &[Measured]) {
     let rate = median(rounds.iter().map(Measured::per_second));
     let [p50, p99] = [50, 99].map(|percent| median(rounds.iter().map(|round| millis(round.percentile(percent)))));
-    let cpu = median(rounds.iter().map(|round| millis(round.cpu) * 1000.0 / count(round)));
-    println!("| {} | {what} | {connections} | {rate:.0} | {p50:.2} ms | {p99:.2} ms | {cpu:.0} µs |", database.name());
+    let [cpu, database_cpu] = [|round: &Measured| round.cpu, |round: &Measured| round.database_cpu]
+        .map(|cpu| median(rounds.iter().map(|round| millis(cpu(round)) * 1000.0 / count(round))));
+    let name = database.name();
+    println!(
+        "| {name} | {what} | {connections} | {rate:.0} | {p50:.2} ms | {p99:.2} ms | {cpu:.0} / {database_cpu:.0} µs |"
+    );
 }
 
-/// Memory of the service before and after the load.
-pub(crate) fn memory(database: &Database, stored: u64, idle: u64, loaded: u64) {
-    let [idle, loaded] = [idle, loaded].map(|bytes| bytes / 1_000_000);
-    println!(
-        "| {} | memory (PSS), {stored} stored | | idle {idle} MB, after the load {loaded} MB | | | |",
-        database.name()
-    );
+/// How often in a second both can be done, one after the other.
+pub(crate) fn both(database: &Database, what: &str, connections: usize, first: &[Measured], then: &[Measured]) {
+    let rates = first.iter().zip(then).map(|(first, then)| 1.0 / (1.0 / first.per_second() + 1.0 / then.per_second()));
+    println!("| {} | {what} | {connections} | {:.0} | | | |", database.name(), median(rates));
+}
+
+/// Memory of the service, and of a database beside it.
+pub(crate) fn memory(database: &Database, what: &str, service: Usage, server: Usage) {
+    let [service, server] = [service, server].map(|usage| usage.memory / 1_000_000);
+    println!("| {} | {what} (PSS): SMS / PostgreSQL | | {service} MB / {server} MB | | | |", database.name());
 }
 
 /// A floor.

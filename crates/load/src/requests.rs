@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use iexec_protocol::{Address, call::sms::SecretId, key::SigningKey};
+use iexec_protocol::{
+    Address,
+    call::{Call, sms::SecretId},
+    key::SigningKey,
+};
 
 use crate::service::Service;
 
@@ -48,4 +52,17 @@ fn request(method: &str, service: &Service, id: &SecretId, headers: &str, body: 
     let (path, host, length) = (id.path(), service.address(), body.len());
     let length = if body.is_empty() { String::new() } else { format!("content-length: {length}\r\n") };
     format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{headers}{length}\r\n{body}").into_bytes().into()
+}
+
+/// A call of the protocol as it goes over the wire.
+pub(crate) fn bytes(origin: &str, call: &impl Call) -> Result<Arc<[u8]>> {
+    let (head, body) = call.request(origin)?.into_parts();
+    let mut request =
+        format!("{} {} HTTP/1.1\r\n", head.method, head.uri.path_and_query().map_or("/", |at| at.as_str()));
+    request +=
+        &format!("host: {}\r\ncontent-length: {}\r\n", head.uri.authority().map_or("", |at| at.as_str()), body.len());
+    for (name, value) in &head.headers {
+        request += &format!("{name}: {}\r\n", value.to_str()?);
+    }
+    Ok([request.as_bytes(), b"\r\n", &body].concat().into())
 }

@@ -11,11 +11,12 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::database::Database;
+use crate::{database::Database, scene::Scene, usage::Usage};
 
 const START_TIME: Duration = Duration::from_secs(30);
-/// Clock ticks in a second, on Linux everywhere.
-const TICKS: u64 = 100;
+/// Of a chain that is not there.
+const NO_CHAIN: [&str; 6] =
+    ["--chain-id", "31337", "--rpc", "http://127.0.0.1:1", "--hub", "0x3eca1B216A7DF1C7689aEb259fFB83ADFB894E7f"];
 
 /// A running SMS; killed when dropped.
 pub(crate) struct Service {
@@ -33,15 +34,15 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// Starts it and waits until it answers. There is no chain: nothing that is measured without one asks it.
-    pub(crate) async fn start(iexecd: &Path, database: &Database) -> Result<Self> {
+    /// Starts it and waits until it answers. Without a scene there is no chain: nothing that is measured then asks it.
+    pub(crate) async fn start(iexecd: &Path, database: &Database, scene: Option<&Scene>) -> Result<Self> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let log = database.folder().join("sms.log");
         let child = Command::new(iexecd)
-            .args(["sms", "--listen", &address.to_string(), "--chain-id", "31337", "--rpc", "http://127.0.0.1:1"])
-            .args(["--hub", "0x3eca1B216A7DF1C7689aEb259fFB83ADFB894E7f", "--data"])
+            .args(["sms", "--listen", &address.to_string(), "--data"])
             .arg(database.folder().join("sms"))
+            .args(scene.map_or_else(|| Ok(NO_CHAIN.map(str::to_owned).to_vec()), Scene::flags)?)
             .args(database.flags())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -64,21 +65,13 @@ impl Service {
         self.address
     }
 
-    /// Proportional set size in bytes.
-    pub(crate) fn memory(&self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss line")?;
-        Ok(line.trim().trim_end_matches(" kB").trim().parse::<u64>()? * 1024)
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
     }
 
-    /// Processor time so far, of program and kernel.
-    pub(crate) fn cpu(&self) -> Result<Duration> {
-        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold anything; utime and stime are the 12th and 13th words after it.
-        let (_, rest) = text.rsplit_once(')').context("no name")?;
-        let words: Vec<&str> = rest.split_whitespace().collect();
-        let ticks = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).context("no time");
-        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 1000 / TICKS))
+    /// What it uses.
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        Usage::of(self.child.id())
     }
 
     /// Tells it to stop, and insists that it ends well.
