@@ -25,8 +25,8 @@ pub(crate) struct Trust {
     pub(crate) collateral: Source,
 }
 
-/// Gives a pending session to the enclave that `evidence` is of, once. All is read from the chain again: an
-/// authorization counts only as long as its task is ACTIVE.
+/// Gives a pending session to the enclave that `evidence` is of, once. The task is read from the chain again: an
+/// authorization counts only as long as it is ACTIVE. The deal may be as it was a minute ago (spec SMS-42).
 pub(crate) async fn release(
     store: &Store,
     chain: &Chain,
