@@ -18,6 +18,7 @@ pub mod id;
 pub mod image;
 pub mod key;
 pub mod matching;
+pub mod multiaddr;
 pub mod order;
 pub mod params;
 pub mod receipt;

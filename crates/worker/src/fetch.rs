@@ -3,7 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use http::{HeaderMap, StatusCode};
-use iexec_protocol::{cause::Cause, id::Sha256};
+use iexec_protocol::{cause::Cause, id::Sha256, multiaddr};
 use url::Url;
 
 use crate::{
@@ -112,42 +112,13 @@ fn short(text: &str) -> String {
 
 /// Longest multiaddr read, in bytes.
 const MAX_ADDRESS: usize = 2048;
-/// Multiaddr protocol code 421 (`/p2p` or `/ipfs`) as a varint, and the length of a SHA-256 multihash with its head.
-const P2P: [u8; 3] = [0xa5, 0x03, 0x22];
 
 /// A dataset's address: text, or iExec's binary form of `/ipfs/Qm…`.
-fn address(multiaddr: &[u8]) -> Result<String, String> {
-    if multiaddr.len() > MAX_ADDRESS {
-        return Err(format!("an address of {} bytes; at most {MAX_ADDRESS} are read", multiaddr.len()));
+fn address(bytes: &[u8]) -> Result<String, String> {
+    if bytes.len() > MAX_ADDRESS {
+        return Err(format!("an address of {} bytes; at most {MAX_ADDRESS} are read", bytes.len()));
     }
-    if let Some(hash) = multiaddr.strip_prefix(&P2P).filter(|hash| hash.len() == 34 && hash.starts_with(&[0x12, 0x20]))
-    {
-        return Ok(format!("/ipfs/{}", base58(hash)));
-    }
-    let text = std::str::from_utf8(multiaddr).ok().filter(|text| !text.chars().any(char::is_control));
-    text.map(|text| text.trim().to_owned())
-        .ok_or_else(|| "the address is neither text nor an IPFS multiaddr".to_owned())
-}
-
-/// Base 58 with Bitcoin's alphabet, as CID version 0 is written (multiformats).
-fn base58(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 58] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    let mut digits: Vec<u8> = Vec::new();
-    for byte in bytes {
-        let mut carry = u32::from(*byte);
-        for digit in &mut digits {
-            carry += u32::from(*digit) << 8;
-            *digit = u8::try_from(carry % 58).unwrap_or_default();
-            carry /= 58;
-        }
-        while carry > 0 {
-            digits.push(u8::try_from(carry % 58).unwrap_or_default());
-            carry /= 58;
-        }
-    }
-    let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
-    let digits = digits.iter().rev().map(|digit| char::from(ALPHABET[usize::from(*digit)]));
-    std::iter::repeat_n('1', zeros).chain(digits).collect()
+    multiaddr::text(bytes).ok_or_else(|| "the address is neither text nor an IPFS multiaddr".to_owned())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use iexec_protocol::{
     Address,
     id::Sha256,
+    multiaddr,
     session::{SecretText, Service, paths},
 };
 use zeroize::Zeroizing;
@@ -131,10 +132,7 @@ fn lower(address: Address) -> String {
     format!("{address:#x}")
 }
 
-/// A multiaddr as the chain keeps it: text as it is, a binary one in hex.
+/// A multiaddr as the worker reads it; one that nobody can read, in hex.
 fn text(multiaddr: &[u8]) -> String {
-    match std::str::from_utf8(multiaddr) {
-        Ok(text) if !text.chars().any(char::is_control) => text.to_owned(),
-        _ => const_hex::encode_prefixed(multiaddr),
-    }
+    multiaddr::text(multiaddr).unwrap_or_else(|| const_hex::encode_prefixed(multiaddr))
 }
