@@ -114,7 +114,7 @@ async fn signed(scheduler: &Scheduler, row: &Row, worker: Address, challenge: Ad
     Ok(Grant { authorization, sms_url, storage_url: scheduler.storage_url.clone() })
 }
 
-/// Where the hub has a TEE broker, its signature is the one that counts on chain (spec T14): the pool's SMS gives it.
+/// Where the hub has a TEE broker, its signature is the one that counts on chain (spec T17): the pool's SMS gives it.
 async fn vouched(scheduler: &Scheduler, own: WorkerpoolAuthorization) -> Result<WorkerpoolAuthorization, Problem> {
     let Some(broker) = scheduler.chain.chain().tee_broker().await.map_err(Problem::unavailable)? else {
         return Ok(own);

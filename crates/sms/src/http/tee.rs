@@ -252,7 +252,14 @@ async fn release(
 ) -> Result<Json<Data<SealedSession>>, Refusal> {
     let evidence: Evidence = read("the evidence", body)?;
     let outcome = try_release(&sms, &id, &evidence).await;
-    let about = |entry: Entry| entry.with("session", &id).with("tee", evidence.tee);
+    let judged = outcome.as_ref().map_or_else(Refusal::judged, |_| Some(("accepted", "")));
+    if let Some((verdict, check)) = judged {
+        let help = "Decisions about evidence, by TEE, verdict and the check that failed.";
+        let labels = [("tee", evidence.tee.name()), ("verdict", verdict), ("check", check)];
+        sms.metrics.counter("sms_attestations_total", help, &labels).increment();
+    }
+    let check = judged.map_or("", |(_, check)| check);
+    let about = |entry: Entry| entry.with("session", &id).with("tee", evidence.tee).with("check", check);
     let outcome = audited(&sms, "evidence", outcome, about).await;
     let (name, help) = ("sms_sessions_released_total", "Evidence shown for a session, by TEE and outcome.");
     count(&sms, name, help, &[("tee", evidence.tee.name())], &outcome);
@@ -276,7 +283,17 @@ fn read<T: DeserializeOwned>(what: &str, body: Body) -> Result<T, Refusal> {
         StatusCode::PAYLOAD_TOO_LARGE => Refusal::Oversized(format!("{what}: the body is too large")),
         _ => Refusal::Malformed(error.body_text()),
     })?;
-    serde_json::from_slice(&bytes).map_err(malformed(what))
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::Malformed(format!("{what}: {}", fault(&error))))
+}
+
+/// What is wrong and where, without what was sent: it may be a secret that came to the wrong place.
+fn fault(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let names_a_field_alone = text.starts_with("missing field") || text.starts_with("duplicate field");
+    if !error.is_data() || names_a_field_alone {
+        return text;
+    }
+    format!("a value that its field cannot have, at line {} column {}", error.line(), error.column())
 }
 
 fn malformed<E: std::fmt::Display>(what: &str) -> impl Fn(E) -> Refusal {

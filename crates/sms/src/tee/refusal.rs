@@ -170,6 +170,19 @@ impl Refusal {
         }
     }
 
+    /// What was decided about evidence: `refused` or `delayed`, and the check that it hangs on. `None` if it never came to a
+    /// decision.
+    pub(crate) fn judged(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Attestation(error) => Some(("refused", error.check())),
+            Self::Denied(_) => Some(("refused", "rules")),
+            Self::Registered(_) => Some(("refused", "registered")),
+            Self::Key => Some(("refused", "key")),
+            Self::Collateral(_) => Some(("delayed", "collateral")),
+            _ => None,
+        }
+    }
+
     /// The cause that a worker reports.
     pub(crate) fn cause(&self) -> Cause {
         match self {
