@@ -166,7 +166,9 @@ fn of_file(path: &Path, trust: &TrustOptions, chain: &ChainOptions) -> TrustOpti
         Some(evidence::root_in(&folder))
     };
     let simulated_root = trust.simulated_root.clone().or_else(of_chain);
-    TrustOptions { task: trust.task.or_else(of_name), simulated_root, ..trust.clone() }
+    let sms = || chain.is_configured().ok()?.then(|| chain.network().ok())??.services.sms;
+    let sms = if trust.receipt_only { None } else { sms() };
+    TrustOptions { task: trust.task.or_else(of_name), simulated_root, sms, ..trust.clone() }
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {

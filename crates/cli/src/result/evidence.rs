@@ -8,13 +8,16 @@ use iexec_attestation::{
     TrustAnchors, Verdict, explain,
 };
 use iexec_protocol::{
+    call::sms::{GetCollateral, PlatformCollateral},
     evidence::{Evidence, Tee},
     id::Sha256,
     receipt::{Receipt, Statement},
 };
 
+use iexec_service::Client;
+
 use super::facts::{Facts, TrustOptions, invalid_receipt};
-use crate::failure::Failure;
+use crate::{failure::Failure, remote::online};
 
 /// Root of a simulated TEE, in its folder.
 const SIMULATED_ROOT: &str = "root.der";
@@ -81,7 +84,7 @@ fn platform(tcb: &TcbClaims, facts: &mut Facts) {
 fn sources(evidence: &Evidence, options: &TrustOptions) -> Result<(TrustAnchors, Collateral), String> {
     let anchors = TrustAnchors::hardware();
     if evidence.tee != Tee::Simulated {
-        return Ok((anchors, hardware_collateral(evidence, options.collateral.as_deref())?));
+        return Ok((anchors, hardware_collateral(evidence, options)?));
     }
     let path = options.simulated_root.as_deref().ok_or("no root of a simulated TEE (--simulated-root)")?;
     let root = read(path, MAX_ROOT)?;
@@ -90,19 +93,34 @@ fn sources(evidence: &Evidence, options: &TrustOptions) -> Result<(TrustAnchors,
     dcap(&options.collateral.clone().unwrap_or_else(beside)).map(|collateral| (anchors, collateral))
 }
 
-/// From the file that the user names. An SMS that gives out the collateral that it decided with would be asked here.
-fn hardware_collateral(evidence: &Evidence, file: Option<&Path>) -> Result<Collateral, String> {
-    match (evidence.tee, file) {
-        (Tee::Snp, file) => {
-            let vcek = file.map(|file| read(file, MAX_COLLATERAL as u64)).transpose()?;
-            if vcek.is_none() && evidence.certificates.is_empty() {
-                return Err("no collateral (--collateral)".to_owned());
-            }
-            SnpCollateral::new(vcek, None).map(Collateral::Snp).map_err(|error| error.to_string())
-        }
-        (_, Some(file)) => dcap(file),
-        (_, None) => Err("no collateral (--collateral)".to_owned()),
+/// From the file that the user names, else from the SMS: it is signed by the vendor, whoever passes it on.
+fn hardware_collateral(evidence: &Evidence, options: &TrustOptions) -> Result<Collateral, String> {
+    let of_vcek = |vcek| SnpCollateral::new(vcek, None).map(Collateral::Snp).map_err(|error| error.to_string());
+    match (evidence.tee, options.collateral.as_deref(), options.sms.as_deref()) {
+        (Tee::Snp, Some(file), _) => of_vcek(Some(read(file, MAX_COLLATERAL as u64)?)),
+        (_, Some(file), _) => dcap(file),
+        (_, None, Some(sms)) => of_sms(evidence, sms),
+        (Tee::Snp, None, None) if !evidence.certificates.is_empty() => of_vcek(None),
+        (_, None, None) => Err("no collateral (--collateral), and no SMS that could be asked".to_owned()),
     }
+}
+
+fn of_sms(evidence: &Evidence, sms: &str) -> Result<Collateral, String> {
+    let call = GetCollateral { evidence: evidence.clone() };
+    let answer = online(async {
+        let client = Client::new().map_err(|error| Failure::ours("InternalError", format!("{error:#}")))?;
+        client.send(sms, &call).await.map_err(|error| Failure::of_call("SmsCallError", "SMS", sms, &error))
+    });
+    let read = match answer.map_err(|failure| failure.message)? {
+        PlatformCollateral::Dcap { collateral } => {
+            DcapCollateral::from_json(collateral.to_string().as_bytes()).map(Collateral::Dcap)
+        }
+        PlatformCollateral::Snp { vcek, revocations } => {
+            let some = |bytes: Vec<u8>| Some(bytes).filter(|bytes| !bytes.is_empty());
+            SnpCollateral::new(some(vcek), some(revocations).as_deref()).map(Collateral::Snp)
+        }
+    };
+    read.map_err(|error| error.to_string())
 }
 
 fn dcap(file: &Path) -> Result<Collateral, String> {

@@ -39,9 +39,12 @@ pub(crate) struct TrustOptions {
     /// Root certificate (DER) of a simulated TEE, its collateral.json beside it; that of chain.json if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) simulated_root: Option<PathBuf>,
-    /// What the vendor says of the platform (TDX, SGX: collateral as JSON; SNP: the VCEK, DER)
+    /// What the vendor says of the platform (TDX, SGX: collateral as JSON; SNP: the VCEK, DER); the SMS is asked if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) collateral: Option<PathBuf>,
+    /// The SMS of chain.json.
+    #[arg(skip)]
+    pub(crate) sms: Option<String>,
 }
 
 /// What the chain knows about a result, for its receipt to be held against.
