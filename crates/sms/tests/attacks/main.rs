@@ -1,9 +1,9 @@
 //! The attack suite: each case is a named request that must be refused with the documented cause.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking; modules of one test binary")]
 
+mod challenges;
 #[path = "../common/mod.rs"]
 mod common;
-mod challenges;
 mod evidence;
 mod platform;
 mod request;

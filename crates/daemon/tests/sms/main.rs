@@ -1,0 +1,14 @@
+//! `iexecd sms` as a process, before a real chain: what it never shows, and what it never loses.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, unreachable_pub, dead_code, reason = "a test fails by panicking; modules of one binary")]
+
+#[path = "../../../sms/tests/common/mod.rs"]
+mod common;
+mod faults;
+mod load;
+mod mute;
+mod process;
+mod proxy;
+#[path = "../../../sms/tests/attacks/request.rs"]
+mod request;
+mod store;
