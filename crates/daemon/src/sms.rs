@@ -112,6 +112,7 @@ pub(crate) struct CollateralFlags {
 
 /// The vendors' services.
 #[derive(Args, Clone)]
+#[expect(clippy::struct_field_names, reason = "the flags are called so")]
 pub(crate) struct CollateralUrlFlags {
     /// Intel's PCS, or a PCCS that caches it (API version 4)
     #[arg(long, value_name = "URL", value_parser = http_url, default_value = iexec_sms::collateral::INTEL_PCS)]

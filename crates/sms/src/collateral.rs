@@ -114,7 +114,7 @@ impl Source {
             CollateralId::Dcap(id) => {
                 let part = Part::Dcap(*id);
                 match &self.library.find(&part, now).await?.form {
-                    Form::Dcap(collateral) => Ok(Collateral::Dcap(collateral.clone())),
+                    Form::Dcap(collateral) => Ok(Collateral::Dcap(DcapCollateral::clone(collateral))),
                     Form::Der => Err(unavailable(part, "the cache holds something else")),
                 }
             }
@@ -164,6 +164,7 @@ impl Source {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors and words, made for it")]
 fn unavailable(part: Part, cause: impl ToString) -> CollateralError {
     CollateralError::Unavailable { part, cause: cause.to_string() }
 }

@@ -81,6 +81,6 @@ fn verify(
     signature: &[u8],
 ) -> Result<(), String> {
     let key = signer.tbs_certificate.subject_public_key_info.subject_public_key.raw_bytes();
-    let signed = UnparsedPublicKey::new(algorithm, key).verify(message, signature);
-    signed.map_err(|_| format!("it is not signed by {}", signer.tbs_certificate.subject))
+    let verified = UnparsedPublicKey::new(algorithm, key).verify(message, signature);
+    verified.map_err(|_| format!("it is not signed by {}", signer.tbs_certificate.subject))
 }

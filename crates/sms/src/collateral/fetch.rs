@@ -34,9 +34,9 @@ pub(super) struct Answer {
 pub(super) async fn get(client: &Client, base: &str, path: &str) -> Result<Answer, FetchError> {
     let url = format!("{}{path}", base.trim_end_matches('/'));
     let shown = url.split('?').next().unwrap_or_default().to_owned();
-    let response = client.send(base, &Get(path)).await.map_err(|error| match error.is_transient() {
-        true => FetchError::Passing(error.to_string()),
-        false => FetchError::Useless(error.to_string()),
+    let response = client.send(base, &Get(path)).await.map_err(|error| {
+        let failed = if error.is_transient() { FetchError::Passing } else { FetchError::Useless };
+        failed(error.to_string())
     })?;
     let status = response.status();
     match status {

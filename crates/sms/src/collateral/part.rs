@@ -38,7 +38,7 @@ pub(crate) struct Item {
 
 /// What of the bytes decisions take.
 pub(crate) enum Form {
-    Dcap(DcapCollateral),
+    Dcap(Box<DcapCollateral>),
     Der,
 }
 
@@ -91,20 +91,20 @@ impl Part {
                 let collateral = DcapCollateral::from_json(&bytes)?;
                 collateral.check_authentic(*id)?;
                 let dates = collateral.validity();
-                Ok(Item { bytes, form: Form::Dcap(collateral), issued: dates.issued, expires: dates.expires })
+                Ok(Item { bytes, form: Form::Dcap(Box::new(collateral)), issued: dates.issued, expires: dates.expires })
             }
             Self::Vcek { product, chip_id, version } => {
                 let collateral = SnpCollateral::new(Some(bytes.clone()), None)?;
                 collateral.check_vcek(*product, chip_id, *version)?;
-                item(*product, bytes, collateral)
+                item(*product, bytes, &collateral)
             }
-            Self::AmdList(product) => item(*product, bytes.clone(), SnpCollateral::new(None, Some(&bytes))?),
+            Self::AmdList(product) => item(*product, bytes.clone(), &SnpCollateral::new(None, Some(&bytes))?),
             Self::Simulated => Err(AttestationError::CollateralMissing { what: "file of the simulated TEE" }),
         }
     }
 }
 
-fn item(product: SnpProduct, bytes: Vec<u8>, collateral: SnpCollateral) -> Result<Item, AttestationError> {
+fn item(product: SnpProduct, bytes: Vec<u8>, collateral: &SnpCollateral) -> Result<Item, AttestationError> {
     collateral.check_authentic(product)?;
     let dates = collateral.validity()?;
     Ok(Item { bytes, form: Form::Der, issued: dates.issued, expires: dates.expires })
@@ -120,9 +120,9 @@ fn read_product(name: &str) -> Option<SnpProduct> {
 
 fn read_version(text: &str) -> Option<SnpVersion> {
     let numbers: Option<Vec<u8>> = text.split('.').map(|number| number.parse().ok()).collect();
-    match numbers?.as_slice() {
-        &[bootloader, tee, snp, microcode] => Some(SnpVersion { fmc: None, bootloader, tee, snp, microcode }),
-        &[fmc, bootloader, tee, snp, microcode] => Some(SnpVersion { fmc: Some(fmc), bootloader, tee, snp, microcode }),
+    match *numbers?.as_slice() {
+        [bootloader, tee, snp, microcode] => Some(SnpVersion { fmc: None, bootloader, tee, snp, microcode }),
+        [fmc, bootloader, tee, snp, microcode] => Some(SnpVersion { fmc: Some(fmc), bootloader, tee, snp, microcode }),
         _ => None,
     }
 }

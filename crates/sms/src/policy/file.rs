@@ -163,7 +163,7 @@ struct At<'a>(&'a str);
 impl At<'_> {
     fn fault(self, span: Range<usize>, cause: impl Into<String>) -> PolicyError {
         let before = &self.0.as_bytes()[..span.start.min(self.0.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         PolicyError { line, cause: cause.into() }
     }
 }

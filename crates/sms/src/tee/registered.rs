@@ -56,7 +56,7 @@ pub(crate) fn check(app: &App, claims: &Claims, image: Sha256) -> Result<(), Reg
     match (bytes.len(), &claims.measurement) {
         (32, _) if is_tdx => {
             let same = bytes == image.as_bytes();
-            same.then_some(()).ok_or_else(|| RegisteredError::Image { registered: fingerprint, found: image })
+            same.then_some(()).ok_or(RegisteredError::Image { registered: fingerprint, found: image })
         }
         (32, Measurement::Sgx(sgx)) if sgx.mrenclave == B256::from_slice(&bytes) => Ok(()),
         (48, Measurement::Tdx(tdx)) if tdx.mrtd == Digest384::from_slice(&bytes) => Ok(()),

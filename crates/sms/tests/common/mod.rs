@@ -98,14 +98,10 @@ pub fn policy(folder: &TempDir, more: &str) -> PathBuf {
     let path = folder.path().join("policy.toml");
     let text = format!(
         "tees = [\"simulated\"]\n[dcap]\nstatuses = [\"UpToDate\"]\n[[reference.simulated]]\nname = \"enclave\"\nmrtd = \"{}\"\n{more}",
-        const_hex(&enclave())
+        const_hex::encode(enclave())
     );
     std::fs::write(&path, text).unwrap();
     path
-}
-
-fn const_hex(digest: &Digest384) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Settings of an SMS on `chain_url`, believing in the simulated root of `folder`.

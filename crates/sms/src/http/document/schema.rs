@@ -147,7 +147,7 @@ pub(in crate::http) struct Vouched {
 /// What a platform's vendor says of it.
 #[derive(ToSchema)]
 #[schema(as = PlatformCollateral)]
-#[expect(dead_code, reason = "a description of `PlatformCollateral`")]
+#[expect(dead_code, clippy::struct_field_names, reason = "a description of `PlatformCollateral`")]
 pub(in crate::http) struct Collateral {
     /// `dcap` or `snp`.
     kind: String,
