@@ -197,8 +197,11 @@ impl fmt::Display for SnpVersion {
 impl fmt::Display for Measurement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tdx(TdxMeasurement { mrtd, rtmr: [r0, r1, r2, _], .. }) => {
-                write!(f, "mrtd {mrtd}, rtmr0 {r0}, rtmr1 {r1}, rtmr2 {r2}")
+            Self::Tdx(TdxMeasurement { mrtd, rtmr, .. }) => {
+                write!(f, "mrtd {mrtd}")?;
+                // A register that nothing was extended into, as all of a simulation's, says nothing.
+                let used = rtmr[..3].iter().enumerate().filter(|(_, register)| !register.is_zero());
+                used.map(|(number, register)| write!(f, ", rtmr{number} {register}")).collect()
             }
             Self::Snp(SnpMeasurement { measurement, id_key_digest, author_key_digest, guest_svn, .. }) => write!(
                 f,
