@@ -92,7 +92,7 @@ fn stretch(passphrase: &str, salt: &[u8], cost: u8) -> anyhow::Result<Key> {
 /// The key that `source` names, if it is one of those `known`; for a store that knows none, a new one.
 pub(super) fn unlock(source: &KekSource, folder_key: &Path, known: &[Known]) -> anyhow::Result<Kek> {
     match source {
-        KekSource::DataFolder => unlock_file(folder_key, known, true),
+        KekSource::DataFolder => unlock_folder(folder_key, known),
         KekSource::File(path) => unlock_file(path, known, false),
         KekSource::Passphrase(path) => {
             let passphrase = secret_line(path)?;
@@ -112,13 +112,21 @@ pub(super) fn next(source: &KekSource, folder_key: &Path, known: &[Known]) -> an
             }
             Kek::of_passphrase(&passphrase)?
         }
-        KekSource::DataFolder => unlock_file(folder_key, &[], true)?,
+        KekSource::DataFolder => unlock_folder(folder_key, &[])?,
         KekSource::File(path) => unlock_file(path, &[], true)?,
     };
     if known.iter().any(|known| known.id == kek.id) {
         bail!("the store's keys are wrapped under {} already\nhint: name a new key", kek.id);
     }
     Ok(kek)
+}
+
+/// With a database elsewhere, nobody else makes the data folder.
+fn unlock_folder(path: &Path, known: &[Known]) -> anyhow::Result<Kek> {
+    if let (true, Some(folder)) = (known.is_empty(), path.parent()) {
+        iexec_service::store::private_folder(folder)?;
+    }
+    unlock_file(path, known, true)
 }
 
 fn unlock_file(path: &Path, known: &[Known], make: bool) -> anyhow::Result<Kek> {

@@ -34,6 +34,18 @@ fn private(rig: &Rig, name: &str, text: &str) -> std::path::PathBuf {
 }
 
 on_both! {
+    async fn a_data_folder_that_is_not_there_is_made_for_the_first_key(rig: Rig) {
+        let data = rig.folder.path().join("not/there");
+        let at = Location { data: data.clone(), ..rig.at.clone() };
+        let store = Store::open(&at).await.unwrap();
+        create(&store, &web2("a"), "v").await;
+        store.close().await;
+        assert!(data.join(MASTER_KEY).exists());
+        let store = Store::open(&at).await.unwrap();
+        assert_eq!(text(&store, &web2("a")).await, "v");
+        store.close().await;
+    }
+
     async fn data_keys_rotate_while_the_store_is_read_and_written(rig: Rig) {
         let store = Arc::new(filled(&rig).await);
         let writing = tokio::spawn({
