@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long an answer is kept.
-pub const TIME: Duration = Duration::from_secs(60);
+pub const TIME: Duration = Duration::from_mins(1);
 /// Answers of each kind.
 const MANY: usize = 4096;
 /// Longest texts of one answer, in bytes; a longer one is not kept.

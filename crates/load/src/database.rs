@@ -1,6 +1,6 @@
 //! Where the SMS keeps things: its own file, or a PostgreSQL that lives as long as the measurement.
 
-use std::{fs, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -30,7 +30,6 @@ impl Database {
             Kind::Sqlite => None,
             Kind::Postgres => Some(Cluster::start()?),
         };
-        fs::DirBuilder::new().mode(0o700).create(folder.path().join("sms"))?;
         Ok(Self { kind, cluster, folder })
     }
 

@@ -53,7 +53,7 @@ struct Flags {
     #[arg(long, value_delimiter = ',', default_values = ["1000", "1000000"])]
     stored: Vec<u64>,
     /// Tasks whose challenge is asked for the first time in one measurement
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 300)]
     challenges: usize,
 }
 
@@ -81,13 +81,14 @@ fn main() -> Result<()> {
 }
 
 async fn measure(flags: &Flags) -> Result<()> {
+    let scene = if flags.what.contains(&What::Sessions) { Some(sessions::scene(flags).await?) } else { None };
     println!("{}", report::HEAD);
     for kind in &flags.databases {
         if flags.what.contains(&What::Secrets) {
             secrets::measure(flags, *kind).await?;
         }
-        if flags.what.contains(&What::Sessions) {
-            sessions::measure(flags, *kind).await?;
+        if let Some(scene) = &scene {
+            sessions::measure(flags, *kind, scene).await?;
         }
     }
     if flags.what.contains(&What::Floors) {

@@ -18,17 +18,21 @@ use crate::{
 /// What is measured.
 struct Bench<'a> {
     flags: &'a Flags,
-    scene: Scene,
+    scene: &'a Scene,
     database: Database,
     service: Service,
 }
 
-/// Measures and prints.
-pub(crate) async fn measure(flags: &Flags, kind: Kind) -> Result<()> {
+/// The chain for all databases: each service makes challenges of its own.
+pub(crate) async fn scene(flags: &Flags) -> Result<Scene> {
     let tasks = flags.challenges * flags.rounds * flags.connections.len();
-    let scene = Scene::set(u64::try_from(tasks)?).await?;
+    Scene::set(u64::try_from(tasks)?).await
+}
+
+/// Measures and prints.
+pub(crate) async fn measure(flags: &Flags, kind: Kind, scene: &Scene) -> Result<()> {
     let database = Database::make(kind)?;
-    let service = Service::start(&flags.iexecd, &database, Some(&scene)).await?;
+    let service = Service::start(&flags.iexecd, &database, Some(scene)).await?;
     let bench = Bench { flags, scene, database, service };
     let key = [bench.scene.beneficiary_key(&bench.service.origin())?];
     exchange::run(bench.service.address(), &bench.load(&key, 1, 204)).await?;
