@@ -107,11 +107,9 @@ impl Load {
     /// Waits until `enough`.
     pub async fn until(&mut self, what: &str, enough: impl Fn(&Done) -> bool) {
         let waited = tokio::time::timeout(PATIENCE, self.done.wait_for(|done| enough(done))).await;
-        // The senders live as long as the clients do: without them one panicked.
-        waited
-            .unwrap_or_else(|_| panic!("no {what} in {PATIENCE:?}"))
-            .map(drop)
-            .unwrap_or_else(|_| panic!("no clients"));
+        let Ok(progress) = waited else { panic!("no {what} in {PATIENCE:?}") };
+        // The senders live as long as the clients do.
+        assert!(progress.is_ok(), "all clients panicked");
     }
 
     /// Waits for this many pushes and challenges more.

@@ -83,7 +83,7 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
             // The first and last characters hold neighbours' bits.
             let shifted = STANDARD.encode([&[0; 2][..skip.min(2)], &bytes].concat());
             let text = shifted.trim_end_matches('=');
-            forms.push(text[4.min(text.len())..text.len() - 1].as_bytes().to_vec());
+            forms.push(text.as_bytes()[4.min(text.len())..text.len() - 1].to_vec());
         }
     }
     forms.retain(|form| form.len() >= 8);

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use crate::common::{Service, config};
 
 /// Longest wait for a start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A file that only its owner reads.
 pub fn private(path: &Path, text: &str) -> PathBuf {

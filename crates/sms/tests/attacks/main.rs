@@ -1,5 +1,6 @@
 //! The attack suite: each case is a named request that must be refused with the documented cause.
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a test fails by panicking; modules of one test binary")]
+#![allow(clippy::too_many_lines, reason = "a table is as long as its cases")]
 
 mod challenges;
 #[path = "../common/mod.rs"]
