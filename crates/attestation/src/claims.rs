@@ -200,8 +200,8 @@ impl fmt::Display for Measurement {
             Self::Tdx(TdxMeasurement { mrtd, rtmr, .. }) => {
                 write!(f, "mrtd {mrtd}")?;
                 // A register that nothing was extended into, as all of a simulation's, says nothing.
-                let used = rtmr[..3].iter().enumerate().filter(|(_, register)| !register.is_zero());
-                used.map(|(number, register)| write!(f, ", rtmr{number} {register}")).collect()
+                let mut used = rtmr[..3].iter().enumerate().filter(|(_, register)| !register.is_zero());
+                used.try_for_each(|(number, register)| write!(f, ", rtmr{number} {register}"))
             }
             Self::Snp(SnpMeasurement { measurement, id_key_digest, author_key_digest, guest_svn, .. }) => write!(
                 f,

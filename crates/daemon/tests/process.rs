@@ -48,7 +48,7 @@ impl Sms {
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut sms = Self { child, log, address: String::new(), _data: data };
         let line = sms.wait_for("listening on http://");
-        sms.address = line.rsplit_once("http://").unwrap().1.trim().to_owned();
+        sms.address.push_str(line.rsplit_once("http://").unwrap().1.trim());
         sms
     }
 

@@ -1,5 +1,6 @@
 //! The commands of docs/operators/sms.md, run as they stand there, beside a running SMS.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

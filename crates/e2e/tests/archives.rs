@@ -163,7 +163,7 @@ fn a_download_asks_once_and_goes_on_with_a_range_for_what_is_missing_alone() {
     let task = finished_task(&user);
     let whole = fs::read(user.folder().join(format!("{task}.zip"))).unwrap();
     let digest = sh(user.folder(), &format!("sha256sum {task}.zip"));
-    let part = user.folder().join(format!(".iexec-{}.part", &digest[..16]));
+    let partial = user.folder().join(format!(".iexec-{}.part", &digest[..16]));
 
     let port = network.port("storage").unwrap();
     let (wire, own) = Wire::to(port);
@@ -179,7 +179,7 @@ fn a_download_asks_once_and_goes_on_with_a_range_for_what_is_missing_alone() {
     assert_eq!((asked.matches("get /ipfs/").count(), asked.contains("range: ")), (1, false), "{asked}");
     assert!(answered >= whole.len() && answered < whole.len() + 2000, "{answered}");
 
-    fs::write(&part, &whole[..whole.len() - 100]).unwrap();
+    fs::write(&partial, &whole[..whole.len() - 100]).unwrap();
     let (asked, answered) = run(&format!("task show {task} --download rest"));
     assert_eq!(asked.matches("get /ipfs/").count(), 1, "{asked}");
     assert!(asked.contains(&format!("range: bytes={}-", whole.len() - 100)), "{asked}");

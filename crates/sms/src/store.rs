@@ -62,7 +62,7 @@ impl Store {
     pub(crate) async fn open(location: &Location) -> anyhow::Result<Self> {
         let (engine, ring) = open(location, true).await?;
         let (engine, ring) = (Arc::new(engine), Arc::new(ring));
-        let writer = Writer::start(Arc::clone(&engine), Arc::clone(&ring));
+        let writer = Writer::start(&engine, &ring);
         Ok(Self { engine, ring, writer, quota: QUOTA })
     }
 

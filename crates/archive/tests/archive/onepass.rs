@@ -44,6 +44,7 @@ fn a18_an_independent_writer_makes_the_canonical_form() {
 /// 100,000 random changes in CI, as docs/spec/archive.md claims (A18), 4,000 elsewhere; `IEXEC_ARCHIVE_CHANGES` for another
 /// number. Half of them on each of two threads.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how many is said to the test, not to the library")]
 fn a18_any_changed_byte_is_refused() {
     let usual = if std::env::var_os("CI").is_some() { 100_000 } else { 4_000 };
     let changes: usize = std::env::var("IEXEC_ARCHIVE_CHANGES").map_or(usual, |number| number.parse().unwrap());

@@ -138,7 +138,7 @@ pub(crate) const TABLE: &[Row] = &[
         JSON,
         Text(r#"{"tee":"sgx2","key":"0x","image":"0x","quote":""}"#),
         400,
-        "sgx2",
+        "that its field cannot have",
     ),
     row("sms", "POST /tee/sessions/none/evidence", JSON, Many(b' ', 60_000), 413, "too large"),
     // Storage.

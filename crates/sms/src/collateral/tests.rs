@@ -157,7 +157,7 @@ fn answer(mode: Mode, path: &str, query: &str) -> Response {
             all["tcb_info_issuer_chain"] = other.into();
         }
         Mode::ChangedByte => {
-            all["tcb_info"] = all["tcb_info"].as_str().unwrap().replacen("UpToDate", "UpToDatE", 1).into()
+            all["tcb_info"] = all["tcb_info"].as_str().unwrap().replacen("UpToDate", "UpToDatE", 1).into();
         }
         _ => (),
     }

@@ -93,15 +93,12 @@ pub(super) fn post_compute(description: &Description, secrets: &Secrets, worker:
     }
     environment.set("RESULT_STORAGE_CALLBACK", deal.has_callback().to_string());
     environment.set("RESULT_STORAGE_PROVIDER", if deal.has_callback() { "" } else { "ipfs" });
-    match (&description.proxy, &secrets.storage_token) {
-        (Some(proxy), Some(token)) => {
-            environment.set("RESULT_STORAGE_PROXY", proxy);
-            environment.give("RESULT_STORAGE_TOKEN", token);
-        }
-        _ => {
-            environment.set("RESULT_STORAGE_PROXY", "");
-            environment.set("RESULT_STORAGE_TOKEN", "");
-        }
+    if let (Some(proxy), Some(token)) = (&description.proxy, &secrets.storage_token) {
+        environment.set("RESULT_STORAGE_PROXY", proxy);
+        environment.give("RESULT_STORAGE_TOKEN", token);
+    } else {
+        environment.set("RESULT_STORAGE_PROXY", "");
+        environment.set("RESULT_STORAGE_TOKEN", "");
     }
     Service { name: "post-compute".into(), environment: environment.0, ..Service::default() }
 }

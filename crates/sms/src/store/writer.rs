@@ -67,21 +67,20 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the tasks; they end when the writer is dropped and everything in its queue is done.
-    pub(super) fn start(engine: Arc<Engine>, ring: Arc<KeyRing>) -> Self {
+    pub(super) fn start(engine: &Arc<Engine>, ring: &Arc<KeyRing>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
         let tasks = match engine.kind {
             Kind::Sqlite => 1,
             Kind::Postgres => POSTGRES_WRITERS,
         };
-        let task = |_| Task { engine: Arc::clone(&engine), ring: Arc::clone(&ring), db: None };
+        let task = |_| Task { engine: Arc::clone(engine), ring: Arc::clone(ring), db: None };
         let tasks = (0..tasks).map(task).map(|task| tokio::spawn(task.run(Arc::clone(&waiting)))).collect();
         Self { queue, tasks }
     }
 
     /// Does what waits, and ends.
     #[cfg(test)]
-    #[expect(clippy::unwrap_used, reason = "for tests")]
     pub(super) async fn close(self) {
         drop(self.queue);
         for task in self.tasks {
