@@ -84,7 +84,10 @@ async fn deals_made_while_the_scheduler_was_away_are_read_from_the_cursor() {
     scheduler.until(first, "READY").await;
     scheduler.stop().await;
     let (_, second) = network.simple_deal(2).await;
-    network.rpc("anvil_mine", json!(["0xbb8"])).await;
+    // 3,000 blocks, in steps that a busy machine answers in time.
+    for _ in 0..6 {
+        network.rpc("anvil_mine", json!(["0x1f4"])).await;
+    }
     let scheduler = Running::start(network.config(&folder)).await;
     scheduler.until(second, "READY").await;
 }
