@@ -1,6 +1,6 @@
 //! Whole requests as bytes, signed before anything is measured.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::Result;
 use iexec_protocol::{
@@ -57,12 +57,11 @@ fn request(method: &str, service: &Service, id: &SecretId, headers: &str, body: 
 /// A call of the protocol as it goes over the wire.
 pub(crate) fn bytes(origin: &str, call: &impl Call) -> Result<Arc<[u8]>> {
     let (head, body) = call.request(origin)?.into_parts();
-    let mut request =
-        format!("{} {} HTTP/1.1\r\n", head.method, head.uri.path_and_query().map_or("/", |at| at.as_str()));
-    request +=
-        &format!("host: {}\r\ncontent-length: {}\r\n", head.uri.authority().map_or("", |at| at.as_str()), body.len());
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let (host, length) = (head.uri.authority().map_or("", |host| host.as_str()), body.len());
+    let mut request = format!("{} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\n", head.method);
     for (name, value) in &head.headers {
-        request += &format!("{name}: {}\r\n", value.to_str()?);
+        write!(request, "{name}: {}\r\n", value.to_str()?)?;
     }
     Ok([request.as_bytes(), b"\r\n", &body].concat().into())
 }

@@ -54,7 +54,7 @@ impl Scene {
     pub(crate) async fn set(tasks: u64) -> Result<Self> {
         let anvil = Anvil::ephemeral(&Toolchain::locate("devnet".as_ref())?, Mining::AtOnce).await?;
         let chain = anvil.chain()?;
-        let [owner, pool] = [DevAccount::Requester(0), DevAccount::Scheduler].map(|account| account.wallet());
+        let [owner, pool] = [DevAccount::Requester(0), DevAccount::Scheduler].map(DevAccount::wallet);
         let [owner, pool] = [chain.with_wallet(owner?), chain.with_wallet(pool?)];
         let beneficiary = key(DevAccount::Requester(2))?;
         let deal = deal(&owner, &pool, beneficiary.address(), tasks).await?;
@@ -169,7 +169,7 @@ fn enclave() -> [u8; 48] {
 }
 
 fn policy() -> String {
-    let mrtd: String = enclave().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mrtd = const_hex::encode(enclave());
     format!(
         "tees = [\"simulated\"]\n[dcap]\nstatuses = [\"UpToDate\"]\n[[reference.simulated]]\nname = \"enclave\"\nmrtd = \"{mrtd}\"\n"
     )
