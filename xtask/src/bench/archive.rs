@@ -6,6 +6,7 @@ mod sample;
 
 use std::{
     fs::{self, File},
+    io,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -32,8 +33,8 @@ const ANY_KEY: &str =
     "-K 0000000000000000000000000000000000000000000000000000000000000000 -iv 00000000000000000000000000000000";
 const WALLET: &str = r#"{"privateKey":"0x564a9db84969c8159f7aa3d5393c5ecd014fce6a375842a45b12af6677b12407"}"#;
 
-/// Builds for release, measures, prints one table. `large` measures instead, once each, what takes minutes and up to 40 GB of
-/// disk: the SDK at its largest, 10 GiB, and the memory that 20 GB take.
+/// Builds for release, measures, prints one table. `large` measures instead, once each, what takes minutes and 22 GB of disk:
+/// the SDK at its largest, 10 GiB, and the memory that 20 GB take.
 pub(crate) fn run(large: bool) -> Result<()> {
     command::run("cargo", &["build", "--quiet", "--release", "--package", "iexec-cli"])?;
     command::run(
@@ -115,9 +116,8 @@ const AGE: Layout = Layout {
 };
 
 impl Layout {
-    fn rows(&self) -> Vec<Row> {
-        let piped = Row { stdin: Some(self.archive), ..self.row("the same from a pipe", "-") };
-        [self.decrypting(), piped].into_iter().chain((self.other)()).collect()
+    fn ours(&self) -> [Row; 2] {
+        [self.decrypting(), Row { stdin: Some(self.archive), ..self.row("the same from a pipe", "-") }]
     }
 
     fn decrypting(&self) -> Row {
@@ -148,10 +148,12 @@ impl Bench {
     fn size(&self, size: u64) -> Result<()> {
         let [rsa, age] = self.recipients()?;
         noise(size)?.file(&self.folder.path().join("noise"))?;
-        self.archive(&C, size, &rsa)?;
-        self.archive(&AGE, size, &age)?;
-        let mut rows = C.rows();
-        rows.extend(AGE.rows());
+        let mut rows = Vec::new();
+        for (layout, recipient) in [(&C, &rsa), (&AGE, &age)] {
+            seal(self.folder.path(), layout.archive, recipient, size)?;
+            self.take_apart(layout)?;
+            rows.extend(layout.ours().into_iter().chain((layout.other)()));
+        }
         rows.extend(self.sealing()?);
         if size <= SDK_LIMIT {
             rows.push(self.sdk_row());
@@ -159,20 +161,24 @@ impl Bench {
         self.measure(&shown(size), &rows, ROUNDS)
     }
 
-    /// One layout after the other, and nothing kept, for the disk's sake.
+    /// Nothing is kept longer than it is needed, for the disk's sake.
     fn large(&self) -> Result<()> {
         let [rsa, age] = self.recipients()?;
-        self.archive(&C, SDK_LARGEST, &rsa)?;
+        let folder = self.folder.path();
+        seal(folder, C.archive, &rsa, SDK_LARGEST)?;
         self.measure(&shown(SDK_LARGEST), &[C.decrypting(), self.sdk_row()], 1)?;
         for (layout, recipient) in [(&C, &rsa), (&AGE, &age)] {
-            self.archive(layout, LARGEST, recipient)?;
-            self.measure(&shown(LARGEST), &layout.rows(), 1)?;
-            self.clean(layout)?;
+            seal(folder, layout.archive, recipient, LARGEST)?;
+            self.measure(&shown(LARGEST), &layout.ours(), 1)?;
+            self.forget(&[RESULT]);
+            self.take_apart(layout)?;
+            self.forget(&[layout.archive]);
+            self.measure(&shown(LARGEST), &(layout.other)(), 1)?;
+            self.forget(&[layout.body, RESULT]);
         }
-        seal(self.folder.path(), C.archive, &rsa, HUGE)?;
+        seal(folder, C.archive, &rsa, HUGE)?;
         let verify = format!("{} result verify --quiet --receipt-only {}", cli(), C.archive);
-        let rows = [Row::new("`iexec result verify`, layout C", &verify), C.decrypting()];
-        self.measure("20 GB", &rows, 1)
+        self.measure("20 GB", &[Row::new("`iexec result verify`, layout C", &verify)], 1)
     }
 
     /// Makes the keys, whose public halves these are.
@@ -187,21 +193,13 @@ impl Bench {
         Ok([rsa.public_key()?.into(), age.recipient().into()])
     }
 
-    /// An archive of noise, and the bytes that the others get: the bare ciphertext, or the bare age file.
-    fn archive(&self, layout: &Layout, size: u64, recipient: &Recipient) -> Result<()> {
+    /// The bytes that the others get: the bare ciphertext, or the bare age file.
+    fn take_apart(&self, layout: &Layout) -> Result<()> {
         let folder = self.folder.path();
-        seal(folder, layout.archive, recipient, size)?;
         let out = File::create(folder.join(layout.body))?;
         let words = ["-p", layout.archive, layout.entry];
         let status = Command::new("unzip").args(words).current_dir(folder).stdout(out).status()?;
         ensure!(status.success(), "unzip failed");
-        Ok(())
-    }
-
-    fn clean(&self, layout: &Layout) -> Result<()> {
-        for file in [layout.archive, layout.body, RESULT] {
-            fs::remove_file(self.folder.path().join(file))?;
-        }
         Ok(())
     }
 
@@ -240,12 +238,29 @@ impl Bench {
         Ok(())
     }
 
+    /// Puts the row's input into memory and everything else onto the disk, so that neither is the next program's to pay for.
+    fn settle(&self, row: &Row) -> Result<()> {
+        ensure!(Command::new("sync").status()?.success(), "sync failed");
+        for word in row.words.iter().map(String::as_str).chain(row.stdin) {
+            let path = self.folder.path().join(word);
+            if path.is_file() {
+                io::copy(&mut File::open(path)?, &mut io::sink())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, files: &[&str]) {
+        for file in files {
+            // What is not there need not go.
+            let _ = fs::remove_file(self.folder.path().join(file));
+        }
+    }
+
     fn once(&self, row: &Row) -> Result<Cost> {
         let folder = self.folder.path();
-        for made in [RESULT, "sealed.zip"] {
-            // What is not there need not go.
-            let _ = fs::remove_file(folder.join(made));
-        }
+        self.forget(&[RESULT, "sealed.zip"]);
+        self.settle(row)?;
         let (program, arguments) = row.words.split_first().context("a row without words")?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).env("HOME", folder).stdin(Stdio::null()).stdout(Stdio::null());
