@@ -155,6 +155,35 @@ impl Wire {
     }
 }
 
+/// What iExec's own workers hand out: the same entries without the receipt.
+const WITHOUT_RECEIPT: &str = "import sys, zipfile
+whole, bare = zipfile.ZipFile(sys.argv[1]), zipfile.ZipFile(sys.argv[2], \"w\")
+[bare.writestr(name, whole.read(name)) for name in whole.namelist() if name != \"receipt.json\"]
+bare.close()";
+
+#[test]
+fn without_a_receipt_the_files_are_held_against_the_digest_on_chain() {
+    if !has("python3") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let network = Network::start(&folder.path().join("network"), &[]).unwrap();
+    let user = User::new(&network, &folder.path().join("home")).unwrap().with_app(&workspace::hello_world()).unwrap();
+    let mine = finished_task(&user);
+    let (_, other) = user.start_task("--args somebody").unwrap();
+    user.wait_status(&other, "COMPLETED", LIMIT).unwrap();
+    user.ok(&format!("task show {other} --download")).unwrap();
+    for task in [&mine, &other] {
+        sh(user.folder(), &format!("python3 -c '{WITHOUT_RECEIPT}' {task}.zip bare-{task}.zip"));
+    }
+    let refused = user.run(&format!("result decrypt bare-{other}.zip --task {mine}")).unwrap().failure().unwrap();
+    assert!(refused.contains("the decrypted files have the result digest 0x"), "{refused}");
+    assert!(!user.folder().join("results.zip").exists());
+    let said = user.ok(&format!("result decrypt bare-{mine}.zip --task {mine}")).unwrap().to_string();
+    assert!(said.contains("the decrypted files have the result digest of task"), "{said}");
+    assert_eq!(sh(user.folder(), "unzip -p results.zip my-result.txt"), HELLO);
+}
+
 #[test]
 fn a_download_asks_once_and_goes_on_with_a_range_for_what_is_missing_alone() {
     let folder = tempfile::tempdir().unwrap();
