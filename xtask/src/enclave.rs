@@ -10,16 +10,17 @@ use iexec_e2e::workspace;
 
 /// Builds `iexec-enclave` for this machine, statically linked; its path. Profile `release`, or `dev`.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
-    build_static("iexec-enclave", "iexec-enclave", release)
+    build_static("iexec-enclave", "iexec-enclave", release, &[])
 }
 
 /// Builds one package's program statically, in a target folder of its own: other flags would rebuild everything.
-pub(crate) fn build_static(package: &str, program: &str, release: bool) -> Result<PathBuf> {
+pub(crate) fn build_static(package: &str, program: &str, release: bool, options: &[&str]) -> Result<PathBuf> {
     let triple = host()?;
     let target = workspace::target().join("static");
     let (profile, folder) = if release { ("release", "release") } else { ("dev", "debug") };
     let status = Command::new("cargo")
         .args(["build", "--quiet", "--package", package, "--bin", program, "--profile", profile, "--target", &triple])
+        .args(options)
         .arg("--target-dir")
         .arg(&target)
         .current_dir(workspace::root())

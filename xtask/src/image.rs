@@ -29,7 +29,7 @@ pub(crate) struct ImageRef {
 
 /// Builds the sample app and writes its image to `out`, which is replaced whole.
 pub(crate) fn build_hello_world(out: &Path) -> Result<ImageRef> {
-    let program = enclave::build_static("hello-world-app", "hello-world", true)?;
+    let program = enclave::build_static("hello-world-app", "hello-world", true, &[])?;
     let program = fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     let triple = enclave::host()?;
     let digest = write(&program, architecture(&triple), out)?;

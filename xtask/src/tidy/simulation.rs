@@ -4,10 +4,9 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use iexec_e2e::workspace;
 
 use super::enclave::run_time_crates;
-use crate::command;
+use crate::enclave::build_static;
 
 /// Packages, and the features that they are built with for hardware.
 const WITHOUT: &[(&str, &[&str])] =
@@ -24,8 +23,8 @@ pub(crate) fn check() -> Result<Vec<String>> {
             faults.push(format!("{program} {} must not contain {MAKER}", features.join(" ")));
         }
     }
-    command::run("cargo", &["build", "--quiet", "--package", "iexec-enclave", "--no-default-features"])?;
-    let path = workspace::target().join("debug/iexec-enclave");
+    // Not where the tests look for their enclave.
+    let path = build_static("iexec-enclave", "iexec-enclave", false, &["--no-default-features"])?;
     let program = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     faults.extend(signs(&program).map(|sign| format!("an enclave for hardware must not contain {sign:?}")));
     Ok(faults)
