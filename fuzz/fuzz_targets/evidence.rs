@@ -15,7 +15,7 @@ use iexec_protocol::{
     id::Sha256,
 };
 
-/// First byte: which TEE. Then the length of the quote (2 bytes), the quote, and collateral: JSON, or a VCEK.
+// First byte: which TEE. Then the length of the quote (2 bytes), the quote, and collateral: JSON, or a VCEK.
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(evidence) = serde_json::from_slice::<Evidence>(bytes) {
         let _ = needs(&evidence);
