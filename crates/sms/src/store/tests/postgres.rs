@@ -51,7 +51,7 @@ impl Cluster {
     pub(super) fn start() -> Option<Self> {
         let Some(bin) = installed() else {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "no PostgreSQL server is installed");
-            eprintln!("NOT RUN: no PostgreSQL server is installed (apt-get install postgresql)");
+            eprintln!("not run: no PostgreSQL server is installed (apt-get install postgresql)");
             return None;
         };
         let folder = tempfile::Builder::new().prefix("sms-postgres-").tempdir().unwrap().keep();
