@@ -18,7 +18,10 @@ async fn runc_holds_every_promise() {
     let folder = tempfile::tempdir().unwrap();
     let runc = match Runc::new(None, folder.path().join("runc"), false) {
         Ok(runc) => runc,
-        Err(error) => return println!("not run: {error}"),
+        Err(error) => {
+            assert!(std::env::var_os("CI").is_none(), "{error}, and CI must run this");
+            return println!("not run: {error}");
+        }
     };
     hold(Box::new(runc), folder.path()).await;
 }
