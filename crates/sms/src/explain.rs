@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use iexec_attestation::{
-    Collateral, DcapCollateral, MAX_COLLATERAL, Policy, SnpCollateral, TrustAnchors, Verdict, explain, needs,
+    Collateral, DcapCollateral, MAX_COLLATERAL, Outcome, Policy, SnpCollateral, TrustAnchors, Verdict, explain, needs,
 };
 use iexec_chain::Chain;
 use iexec_protocol::{
@@ -20,6 +20,7 @@ pub use iexec_attestation::Expected;
 
 use crate::{
     collateral::{CollateralSources, CollateralUrls, Library, Source, tool},
+    description::Description,
     policy::SmsPolicy,
     read_simulated,
     tee::{describe, registered, task_and_deal},
@@ -128,27 +129,16 @@ async fn answer(question: &Question) -> anyhow::Result<Explained> {
             }
             Err(denied) => checks.push(ExplainedCheck::of("SMS-49", "rules", Err(denied.to_string()))),
         }
-        let (image, found) = (description.image(), question.evidence.image);
         match &mut expected {
-            Some(expected) => *expected = Expected { task: description.task.id, image, ..*expected },
-            None if image != found => {
-                let words = format!("the enclave starts image {found}, the app's checksum on chain is {image}");
-                checks.push(ExplainedCheck::of("ATT-5", "image", Err(words)));
+            Some(expected) => {
+                *expected = Expected { task: description.task.id, image: description.image(), ..*expected }
             }
-            None => (),
+            None => checks.push(image(description, &question.evidence)),
         }
     }
     let collateral = collateral(question, &policy, word).await?;
     let told = explain(&question.evidence, expected.as_ref(), collateral.as_ref(), &anchors, &policy, question.at);
-    checks.extend(told.outcomes.iter().map(|outcome| match &outcome.verdict {
-        Verdict::Passed => ExplainedCheck::of(outcome.rule, outcome.check, Ok(())),
-        Verdict::Failed(why) => ExplainedCheck::of(outcome.rule, outcome.check, Err(why.clone())),
-        Verdict::NotRun(why) => ExplainedCheck {
-            verdict: "not run",
-            detail: (*why).to_owned(),
-            ..ExplainedCheck::of(outcome.rule, outcome.check, Ok(()))
-        },
-    }));
+    checks.extend(run_checks(&told.outcomes, description.is_some() && expected.is_none()));
     if let (Some(description), Some(claims)) = (&description, &told.claims) {
         let held = registered::check(&description.app, claims, description.image());
         checks.push(ExplainedCheck::of("SMS-48", "registered", held.map_err(|error| error.to_string())));
@@ -164,9 +154,31 @@ async fn answer(question: &Question) -> anyhow::Result<Explained> {
     Ok(Explained { accepted, decided_by, checks, rules, measurement })
 }
 
-async fn on_chain(named: &TaskOnChain) -> anyhow::Result<crate::description::Description> {
+/// The image that evidence in a file of its own claims to start, against the chain's.
+fn image(description: &Description, evidence: &Evidence) -> ExplainedCheck {
+    let (found, expected) = (evidence.image, description.image());
+    let words = || format!("the enclave starts image {found}, the app's checksum on chain is {expected}");
+    ExplainedCheck::of("ATT-5", "image", if found == expected { Ok(()) } else { Err(words()) })
+}
+
+/// The verifier's checks. With a task, and evidence that does not tell its nonce, the image was held against the chain before.
+fn run_checks(outcomes: &[Outcome], is_of_task: bool) -> Vec<ExplainedCheck> {
+    let told = |outcome: &Outcome| match &outcome.verdict {
+        Verdict::Passed => ExplainedCheck::of(outcome.rule, outcome.check, Ok(())),
+        Verdict::Failed(why) => ExplainedCheck::of(outcome.rule, outcome.check, Err(why.clone())),
+        Verdict::NotRun(why) => {
+            let is_bound = is_of_task && ["report-data", "image-register"].contains(&outcome.check);
+            let why = if is_bound { "the file does not tell the session's nonce" } else { why };
+            let passed = ExplainedCheck::of(outcome.rule, outcome.check, Ok(()));
+            ExplainedCheck { verdict: "not run", detail: why.to_owned(), ..passed }
+        }
+    };
+    outcomes.iter().filter(|outcome| !is_of_task || outcome.check != "image").map(told).collect()
+}
+
+async fn on_chain(named: &TaskOnChain) -> anyhow::Result<Description> {
     let chain = Chain::connect(&named.chain_url, named.chain_id, named.hub).await?;
-    let (task, deal) = task_and_deal(&chain, named.task).await?;
+    let (task, deal) = task_and_deal(&chain, named.task).await.with_context(|| format!("task {}", named.task))?;
     Ok(describe(&chain, task, deal).await?)
 }
 

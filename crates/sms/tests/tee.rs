@@ -191,7 +191,7 @@ async fn a_challenge_is_the_workerpool_owners_to_ask() {
     let early = network.deal(Terms::default()).await;
     let early = refused(network.challenge(&sms, early.id, DevAccount::Scheduler).await);
     assert_cause(&early, 409, Cause::SessionTaskNotActive, "it is UNSET");
-    let plain = network.task(Terms { tag: Tag::NONE, params: "", dataset: false }).await;
+    let plain = network.task(Terms { tag: Tag::NONE, params: "", ..Terms::default() }).await;
     let plain = refused(network.challenge(&sms, plain.id, DevAccount::Scheduler).await);
     assert_cause(&plain, 422, Cause::SessionNoMatchOnchainType, "it is none");
     for path in ["/tee/challenges/0x12", "/tee/challenges/x"] {

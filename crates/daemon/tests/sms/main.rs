@@ -4,6 +4,7 @@
 
 #[path = "../../../sms/tests/common/mod.rs"]
 mod common;
+mod explain;
 mod faults;
 mod load;
 mod mute;
@@ -11,4 +12,6 @@ mod process;
 mod proxy;
 #[path = "../../../sms/tests/attacks/request.rs"]
 mod request;
+#[path = "../../../cli/tests/statement/mod.rs"]
+mod statement;
 mod store;

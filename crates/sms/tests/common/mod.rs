@@ -138,11 +138,13 @@ pub struct Terms {
     pub params: &'static str,
     pub tag: Tag,
     pub dataset: bool,
+    /// What the app's owner registered as its `mrenclave`.
+    pub mrenclave: String,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { params: ENCRYPTED, tag: Tag::TEE_TDX, dataset: false }
+        Self { params: ENCRYPTED, tag: Tag::TEE_TDX, dataset: false, mrenclave: String::new() }
     }
 }
 
@@ -167,13 +169,18 @@ impl Network {
     }
 
     pub async fn app(&self) -> Address {
+        self.app_of("").await
+    }
+
+    /// An app whose owner registered this `mrenclave`.
+    async fn app_of(&self, mrenclave: &str) -> Address {
         let app = App {
             owner: Address::ZERO,
             name: "hello".into(),
             kind: "DOCKER".into(),
             multiaddr: b"registry.example/hello:1".to_vec().into(),
             checksum: image().0,
-            mrenclave: Vec::new().into(),
+            mrenclave: mrenclave.as_bytes().to_vec().into(),
         };
         self.writer(DevAccount::Requester(0)).deploy_app(app).await.unwrap().address
     }
@@ -192,7 +199,7 @@ impl Network {
     pub async fn deal(&self, terms: Terms) -> TaskRef {
         let (owner, pool_owner) = (self.writer(DevAccount::Requester(0)), self.writer(DevAccount::Scheduler));
         let (tag, volume) = (terms.tag, U256::from(1));
-        let app = self.app().await;
+        let app = self.app_of(&terms.mrenclave).await;
         let workerpool = pool_owner.deploy_workerpool("pool".into()).await.unwrap().address;
         let salt = B256::from(rand::random::<[u8; 32]>());
         let dataset = if terms.dataset { self.dataset().await } else { Address::ZERO };
