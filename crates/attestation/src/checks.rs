@@ -93,6 +93,14 @@ pub(crate) fn privilege_level(_: &Question<'_>, quote: &Quote) -> Checked {
     }
 }
 
+/// Spec ATT-29.
+pub(crate) fn signing_key(question: &Question<'_>, quote: &Quote) -> Checked {
+    let Quote::Snp(report) = quote else { return Ok(()) };
+    let nothing = snp::SnpCollateral::default();
+    let collateral = if let Collateral::Snp(collateral) = question.collateral { collateral } else { &nothing };
+    snp::check_signer(report, &question.evidence.certificates, collateral, &question.policy.snp)
+}
+
 /// Spec ATT-11.
 pub(crate) fn reference(question: &Question<'_>, quote: &Quote) -> Checked {
     let (tee, measurement) = (question.evidence.tee, quote.measurement());

@@ -7,7 +7,7 @@ use iexec_protocol::{Timestamp, evidence::Tee};
 
 pub use dcap_qvl::TcbStatus;
 
-use crate::snp::SnpProduct;
+use crate::snp::{SnpProduct, SnpSigner};
 
 /// A SHA-384 digest: a measurement or a register.
 pub type Digest384 = FixedBytes<48>;
@@ -35,7 +35,7 @@ pub struct Claims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CollateralDates {
     /// The oldest of the statements about the platform that are renewed each month: TCB info, QE identity and the PCK
-    /// revocation list (DCAP); the revocation list if there is one, else the VCEK's first day (SNP).
+    /// revocation list (DCAP); the revocation list if there is one, else the first day of the report's key (SNP).
     pub issued: Timestamp,
     /// The first of all dates, certificates' too, at which a part of it ends.
     pub expires: Timestamp,
@@ -142,7 +142,9 @@ pub struct DcapTcb {
 pub struct SnpTcb {
     /// Generation of the processor.
     pub product: SnpProduct,
-    /// The chip.
+    /// Whose key signed the report.
+    pub signer: SnpSigner,
+    /// The chip; zero where the host masks it.
     pub chip_id: FixedBytes<64>,
     /// Versions that the report's key was derived from: what AMD certified.
     pub reported: SnpVersion,

@@ -86,12 +86,13 @@ pub(crate) const FIRST: [OnEvidence; 4] = [
 ];
 
 /// On the quote, before it is known to be authentic.
-pub(crate) const CHEAP: [OnQuote; 8] = [
+pub(crate) const CHEAP: [OnQuote; 9] = [
     check("report-data", "ATT-6", Needs::Expected, checks::report_data),
     check("image-register", "ATT-7", Needs::Expected, checks::image_register),
     check("debug", "ATT-8", Needs::Nothing, checks::debug),
     check("migration", "ATT-9", Needs::Nothing, checks::migration),
     check("privilege-level", "ATT-10", Needs::Nothing, checks::privilege_level),
+    check("signing-key", "ATT-29", Needs::Nothing, checks::signing_key),
     check("reference", "ATT-11", Needs::Nothing, checks::reference),
     check("collateral", "ATT-12", Needs::Collateral, checks::collateral),
     check("collateral-dates", "ATT-13", Needs::Collateral, checks::collateral_dates),

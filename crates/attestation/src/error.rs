@@ -4,7 +4,7 @@ use alloy_primitives::FixedBytes;
 use iexec_protocol::{Timestamp, evidence::Tee, id::Sha256};
 use thiserror::Error;
 
-use crate::{Digest384, SnpProduct, TcbStatus};
+use crate::{Digest384, SnpProduct, TcbStatus, VlekProviders};
 
 /// Evidence that proves nothing, or not what the policy asks for.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -68,6 +68,14 @@ pub enum AttestationError {
     PrivilegeLevel {
         /// The report's VMPL.
         found: u32,
+    },
+    /// A cloud provider's key signed the report, and the policy does not name it.
+    #[error("the snp report is signed by the VLEK of {}; the policy allows {allowed}", .found.as_deref().unwrap_or("a cloud provider"))]
+    SigningKey {
+        /// The provider, if the VLEK's certificate is there.
+        found: Option<String>,
+        /// The policy's.
+        allowed: VlekProviders,
     },
     /// Another program.
     #[error("the enclave measures {found}; the policy allows {allowed}")]
@@ -243,6 +251,7 @@ impl AttestationError {
             Self::Debug { .. } => "debug",
             Self::Migratable { .. } => "migration",
             Self::PrivilegeLevel { .. } => "privilege-level",
+            Self::SigningKey { .. } => "signing-key",
             Self::Reference { .. } => "reference",
             Self::CollateralKind { .. }
             | Self::CollateralMalformed { .. }

@@ -34,6 +34,6 @@ pub use collateral::{
 pub use decision::{appraise, verify};
 pub use error::AttestationError;
 pub use explanation::{Explanation, Outcome, Verdict, explain};
-pub use policy::{DcapPolicy, Policy, SnpPolicy};
+pub use policy::{DcapPolicy, Policy, SnpPolicy, VlekProviders};
 pub use reference::{References, Register, SgxIdentity, SgxReference, SimulatedReference, SnpReference, TdxReference};
-pub use snp::{ChipId, SnpProduct};
+pub use snp::{ChipId, SnpKey, SnpProduct, SnpSigner};

@@ -17,7 +17,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use iexec_attestation::{Collateral, CollateralId, DcapCollateral, SnpCollateral, SnpId};
+use iexec_attestation::{Collateral, CollateralId, DcapCollateral, SnpCollateral, SnpId, SnpKey, SnpProduct};
 use iexec_protocol::Timestamp;
 use thiserror::Error;
 
@@ -99,7 +99,8 @@ impl Source {
         Self { simulated, library }
     }
 
-    /// Collateral of this id; with AMD's revocation list if `list` asks for it.
+    /// Collateral of this id. AMD's revocation list is with it if it can be had; that it cannot is an error only if the
+    /// policy asks for one (`list`).
     pub(crate) async fn find(
         &self,
         id: &CollateralId,
@@ -124,27 +125,29 @@ impl Source {
 
     async fn snp(&self, id: &SnpId, list: bool, now: Timestamp) -> Result<SnpCollateral, CollateralError> {
         let (mut vcek, mut product) = (None, id.products.first().copied());
-        if !id.has_vcek {
-            let (found, of) = self.vcek(id, now).await?;
-            (vcek, product) = (Some(found), Some(of));
+        match (id.has_certificate, id.key) {
+            (true, _) => (),
+            // AMD gives VLEKs to their providers alone: there is nobody to ask, and the decision refuses.
+            (false, SnpKey::Vlek) => return Ok(SnpCollateral::default()),
+            (false, SnpKey::Vcek) => {
+                let (found, of) = self.vcek(id, now).await?;
+                (vcek, product) = (Some(found), Some(of));
+            }
         }
-        let mut revocations = None;
-        if let (true, Some(product)) = (list, product) {
-            let part = Part::AmdList(product);
-            revocations = Some(self.library.find(&part, now).await?.bytes.clone());
-        }
-        SnpCollateral::new(vcek, revocations.as_deref()).map_err(|error| {
-            let part = product.map_or(Part::Simulated, Part::AmdList);
-            unavailable(part, error)
-        })
+        let Some(product) = product else {
+            return Ok(SnpCollateral::default());
+        };
+        let part = Part::AmdList { product, key: id.key };
+        let revocations = match self.library.find(&part, now).await {
+            Ok(found) => Some(found.bytes.clone()),
+            Err(error) if list => return Err(error),
+            Err(_) => None,
+        };
+        SnpCollateral::new(vcek, revocations.as_deref()).map_err(|error| unavailable(part, error))
     }
 
     /// The VCEK, of the first generation that has one: an old report does not name its own.
-    async fn vcek(
-        &self,
-        id: &SnpId,
-        now: Timestamp,
-    ) -> Result<(Vec<u8>, iexec_attestation::SnpProduct), CollateralError> {
+    async fn vcek(&self, id: &SnpId, now: Timestamp) -> Result<(Vec<u8>, SnpProduct), CollateralError> {
         let part = |product| Part::Vcek { product, chip_id: id.chip_id, version: id.reported };
         for product in &id.products {
             if let Some(item) = self.library.kept(&part(*product), now) {

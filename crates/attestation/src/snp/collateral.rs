@@ -1,15 +1,15 @@
-//! AMD's word on a platform: the VCEK's certificate and the revocation list, as the KDS gives them.
+//! AMD's word on a platform: the certificate of the report's key and the revocation list, as the KDS gives them.
 
 use alloy_primitives::FixedBytes;
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA384, UnparsedPublicKey};
 use iexec_protocol::Timestamp;
-use sev::certs::snp::{Verifiable as _, ca};
+use sev::certs::snp::{Certificate, Verifiable as _, ca};
 use x509_cert::{
     crl::CertificateList,
     der::{Decode as _, Encode as _},
 };
 
-use super::{SnpProduct, certificate::Endorsement, not_authentic, table};
+use super::{SnpKey, SnpProduct, certificate::Endorsement, not_authentic, table};
 use crate::{AttestationError, CollateralDates, MAX_COLLATERAL, SnpPolicy, SnpVersion};
 
 /// Id of an AMD chip: 64 bytes, of which Turin uses the first 8.
@@ -18,20 +18,22 @@ pub type ChipId = FixedBytes<64>;
 /// Which collateral speaks about a platform of AMD.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnpId {
+    /// Kind of the key that signed the report. AMD gives out VCEKs to anybody, VLEKs to their providers alone.
+    pub key: SnpKey,
     /// Generations that it can be of, to be asked for in this order: an old report does not name its own.
     pub products: Vec<SnpProduct>,
     /// The chip.
     pub chip_id: FixedBytes<64>,
     /// The firmware that its key was derived from.
     pub reported: SnpVersion,
-    /// Whether the evidence brings the VCEK itself.
-    pub has_vcek: bool,
+    /// Whether the evidence brings that key's certificate itself.
+    pub has_certificate: bool,
 }
 
 /// Collateral of SNP. Nothing in it is believed before a report is authenticated with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SnpCollateral {
-    vcek: Option<Vec<u8>>,
+    certificate: Option<Vec<u8>>,
     revocations: Option<Revocations>,
 }
 
@@ -44,26 +46,26 @@ pub(crate) struct Revocations {
 }
 
 impl SnpCollateral {
-    /// `vcek`: the certificate in DER, or `None` if the evidence brings it. `revocations`: the list in DER
-    /// (`/vcek/v1/{product}/crl` of the KDS).
-    pub fn new(vcek: Option<Vec<u8>>, revocations: Option<&[u8]>) -> Result<Self, AttestationError> {
-        let bytes = vcek.as_ref().map_or(0, Vec::len) + revocations.map_or(0, <[u8]>::len);
+    /// `certificate`: of the report's key, a VCEK or VLEK, in DER; `None` if the evidence brings it. `revocations`: the
+    /// list in DER (`/vcek/v1/{product}/crl` or `/vlek/v1/{product}/crl` of the KDS).
+    pub fn new(certificate: Option<Vec<u8>>, revocations: Option<&[u8]>) -> Result<Self, AttestationError> {
+        let bytes = certificate.as_ref().map_or(0, Vec::len) + revocations.map_or(0, <[u8]>::len);
         if bytes > MAX_COLLATERAL {
             return Err(AttestationError::TooLarge { what: "collateral", bytes, maximum: MAX_COLLATERAL });
         }
-        Ok(Self { vcek, revocations: revocations.map(Revocations::parse).transpose()? })
+        Ok(Self { certificate, revocations: revocations.map(Revocations::parse).transpose()? })
     }
 
-    /// Whether what is there is signed under AMD's roots of `product`, whatever report it is for: for a cache, not for a
-    /// decision.
+    /// Whether what is there, a VCEK or a list, is signed under AMD's roots of `product`, whatever report it is for and
+    /// whatever the list names: for a cache, not for a decision.
     pub fn check_authentic(&self, product: SnpProduct) -> Result<(), AttestationError> {
         let unauthentic = |error: std::io::Error| not_authentic(error.to_string());
-        let ca = product.authorities().map_err(unauthentic)?;
+        let ca = product.authorities(SnpKey::Vcek).map_err(unauthentic)?;
         if let Some(list) = &self.revocations {
-            list.check(&ca)?;
+            list.check_signed(&ca.ark)?;
         }
-        if let Some(vcek) = &self.vcek {
-            let vek = Endorsement::parse(vcek)?.certificate().clone();
+        if let Some(vcek) = &self.certificate {
+            let vek = Endorsement::parse(SnpKey::Vcek, vcek)?.certificate().clone();
             (&ca.ask, &vek).verify().map_err(unauthentic)?;
         }
         Ok(())
@@ -76,16 +78,16 @@ impl SnpCollateral {
         chip_id: &FixedBytes<64>,
         version: SnpVersion,
     ) -> Result<(), AttestationError> {
-        let vcek = self.vcek.as_deref().ok_or(AttestationError::CollateralMissing { what: "VCEK" })?;
-        Endorsement::parse(vcek)?.check_chip(product, chip_id, version)
+        let vcek = self.certificate.as_deref().ok_or(AttestationError::CollateralMissing { what: "VCEK" })?;
+        Endorsement::parse(SnpKey::Vcek, vcek)?.check_chip(product, chip_id, version)
     }
 
     /// When what is there was issued and until when it holds, as it says itself: for a cache, not for a decision.
     pub fn validity(&self) -> Result<CollateralDates, AttestationError> {
         let mut dates = CollateralDates { issued: Timestamp::MAX, expires: Timestamp::MAX };
-        if let Some(vcek) = &self.vcek {
-            let vcek = Endorsement::parse(vcek)?;
-            dates = CollateralDates { issued: vcek.valid_from(), expires: vcek.valid_until() };
+        if let Some(certificate) = &self.certificate {
+            let vek = Endorsement::parse(SnpKey::Vcek, certificate)?;
+            dates = CollateralDates { issued: vek.valid_from(), expires: vek.valid_until() };
         }
         if let Some(list) = &self.revocations {
             dates.issued = dates.issued.min(list.issued());
@@ -94,10 +96,10 @@ impl SnpCollateral {
         Ok(dates)
     }
 
-    /// VCEK and revocation list in DER, empty where there is none.
+    /// The key's certificate and the revocation list in DER, empty where there is none.
     pub fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
         let list = self.revocations.as_ref().and_then(|revocations| revocations.list.to_der().ok());
-        (self.vcek.clone().unwrap_or_default(), list.unwrap_or_default())
+        (self.certificate.clone().unwrap_or_default(), list.unwrap_or_default())
     }
 
     /// Until when the revocation list holds, as it says itself: for a cache, not for a decision.
@@ -105,10 +107,12 @@ impl SnpCollateral {
         self.revocations.as_ref().map(Revocations::expires)
     }
 
-    pub(crate) fn vcek(&self, table: &[u8]) -> Result<Vec<u8>, AttestationError> {
-        match &self.vcek {
-            Some(vcek) => Ok(vcek.clone()),
-            None => Ok(table::vcek(table)?.ok_or(AttestationError::CollateralMissing { what: "VCEK" })?.to_vec()),
+    /// The certificate of a key of this kind: ours, else the one that the evidence brings.
+    pub(crate) fn certificate(&self, key: SnpKey, table: &[u8]) -> Result<Vec<u8>, AttestationError> {
+        let missing = AttestationError::CollateralMissing { what: key.name() };
+        match &self.certificate {
+            Some(certificate) => Ok(certificate.clone()),
+            None => Ok(table::certificate(table, key)?.ok_or(missing)?.to_vec()),
         }
     }
 
@@ -151,11 +155,23 @@ impl Revocations {
         self.expires
     }
 
-    /// Whether AMD's root signed the list, and whether the signing key is not on it. VCEKs have no serial numbers of their
-    /// own (AMD 57230), so that the signing key is what AMD can take back.
-    pub(crate) fn check(&self, authorities: &ca::Chain) -> Result<(), AttestationError> {
-        let root = x509_cert::Certificate::from(authorities.ark.clone()).tbs_certificate;
+    /// Whether AMD's root signed the list, and whether the signing key is not on it. VCEKs and VLEKs have no serial numbers
+    /// of their own (AMD 57230), so that the signing key is what AMD can take back.
+    pub(crate) fn check(&self, authorities: &ca::Chain, key: SnpKey) -> Result<(), AttestationError> {
+        self.check_signed(&authorities.ark)?;
         let ask = x509_cert::Certificate::from(authorities.ask.clone()).tbs_certificate;
+        let revoked = self.list.tbs_cert_list.revoked_certificates.iter().flatten();
+        match revoked.into_iter().find(|entry| entry.serial_number == ask.serial_number) {
+            Some(entry) => {
+                Err(AttestationError::Revoked { what: key.authority(), serial: entry.serial_number.to_string() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether AMD's root signed the list, whatever it says.
+    fn check_signed(&self, root: &Certificate) -> Result<(), AttestationError> {
+        let root = x509_cert::Certificate::from(root.clone()).tbs_certificate;
         let message = self.list.tbs_cert_list.to_der().map_err(|error| not_authentic(error.to_string()))?;
         let key = UnparsedPublicKey::new(
             &RSA_PSS_2048_8192_SHA384,
@@ -166,10 +182,6 @@ impl Revocations {
         {
             return Err(not_authentic("the revocation list is not signed by AMD's root of this generation".to_owned()));
         }
-        let revoked = self.list.tbs_cert_list.revoked_certificates.iter().flatten();
-        match revoked.into_iter().find(|entry| entry.serial_number == ask.serial_number) {
-            Some(entry) => Err(AttestationError::Revoked { what: "ASK", serial: entry.serial_number.to_string() }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

@@ -1,75 +1,26 @@
-//! AMD SEV-SNP by the `sev` crate: a report, signed by a chip's VCEK, which AMD's roots certified.
+//! AMD SEV-SNP by the `sev` crate: a report, signed by a chip's VCEK or a cloud provider's VLEK, which AMD's roots
+//! certified.
 
 mod certificate;
 mod collateral;
+mod key;
+mod product;
 mod report;
 mod table;
 
 pub use collateral::{ChipId, SnpCollateral, SnpId};
+pub use key::{SnpKey, SnpSigner};
+pub use product::SnpProduct;
 pub(crate) use report::SnpReport;
 
-use std::fmt;
-
 use iexec_protocol::{Timestamp, evidence::Tee};
-use sev::{
-    Generation,
-    certs::snp::{Certificate, Chain, Verifiable as _, builtin, ca},
-};
+use sev::certs::snp::{Certificate, Chain, Verifiable as _, ca};
 
 use self::certificate::Endorsement;
 use crate::{AttestationError, Claims, CollateralDates, SnpPolicy, TcbClaims};
 
-/// Generations of EPYC processors whose roots are built in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum SnpProduct {
-    /// 7003.
-    Milan,
-    /// 9004, 8004.
-    Genoa,
-    /// 9005.
-    Turin,
-}
-
-impl SnpProduct {
-    /// As in the addresses of AMD's KDS.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Milan => "Milan",
-            Self::Genoa => "Genoa",
-            Self::Turin => "Turin",
-        }
-    }
-
-    pub(crate) const ALL: [Self; 3] = [Self::Milan, Self::Genoa, Self::Turin];
-
-    fn of(generation: Generation) -> Option<Self> {
-        match generation {
-            Generation::Milan => Some(Self::Milan),
-            Generation::Genoa => Some(Self::Genoa),
-            Generation::Turin => Some(Self::Turin),
-            Generation::Venice => None,
-        }
-    }
-
-    /// AMD's root and signing key for this generation.
-    fn authorities(self) -> std::io::Result<ca::Chain> {
-        let (ark, ask) = match self {
-            Self::Milan => (builtin::milan::ark()?, builtin::milan::ask()?),
-            Self::Genoa => (builtin::genoa::ark()?, builtin::genoa::ask()?),
-            Self::Turin => (builtin::turin::ark()?, builtin::turin::ask()?),
-        };
-        Ok(ca::Chain { ark, ask })
-    }
-}
-
-impl fmt::Display for SnpProduct {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Authenticates a report: AMD's built-in root and signing key certify the VCEK, the VCEK is of the report's chip and
-/// firmware and signed the report, nothing of it is revoked, and all hold at `now`.
+/// Authenticates a report: AMD's built-in root and signing key certify the key of the report's kind, which is of the
+/// report's platform and signed it; nothing of it is revoked, and all hold at `now`.
 pub(crate) fn authenticate(
     report: &SnpReport,
     table: &[u8],
@@ -79,23 +30,24 @@ pub(crate) fn authenticate(
     authenticate_under(SnpProduct::authorities, report, table, collateral, now)
 }
 
-/// As [`authenticate`], under the root and signing key that `authorities` gives for a generation.
+/// As [`authenticate`], under the root and signing key that `authorities` gives for a generation and kind of key.
 fn authenticate_under(
-    authorities: impl FnOnce(SnpProduct) -> std::io::Result<ca::Chain>,
+    authorities: impl FnOnce(SnpProduct, SnpKey) -> std::io::Result<ca::Chain>,
     report: &SnpReport,
     table: &[u8],
     collateral: &SnpCollateral,
     now: Timestamp,
 ) -> Result<Claims, AttestationError> {
-    let (vcek, product) = endorsement(report, table, collateral)?;
+    let (vek, product) = endorsement(report, table, collateral)?;
     let unauthentic = |error: std::io::Error| not_authentic(error.to_string());
-    let chain = Chain { ca: authorities(product).map_err(unauthentic)?, vek: vcek.certificate().clone() };
+    let ca = authorities(product, report.key()).map_err(unauthentic)?;
+    let chain = Chain { ca, vek: vek.certificate().clone() };
     (&chain, report.inner()).verify().map_err(unauthentic)?;
-    vcek.check_platform(report, product)?;
-    let mut expires = check_validity(&chain, now)?;
-    let mut issued = vcek.valid_from();
+    vek.check_platform(report, product)?;
+    let mut expires = check_validity(&chain, report.key(), now)?;
+    let mut issued = vek.valid_from();
     if let Some(list) = collateral.revocations() {
-        list.check(&chain.ca)?;
+        list.check(&chain.ca, report.key())?;
         (issued, expires) = (list.issued(), expires.min(list.expires()));
     }
     Ok(Claims {
@@ -104,21 +56,41 @@ fn authenticate_under(
         report_data: report.report_data(),
         debug: report.debug().is_some(),
         migratable: report.migratable().is_some(),
-        tcb: TcbClaims::Snp(report.tcb(product)),
+        tcb: TcbClaims::Snp(report.tcb(product, vek.signer()?)),
         collateral: CollateralDates { issued, expires },
     })
 }
 
-/// The VCEK that is to have signed the report, and the generation that both are of.
+/// The certificate of the key that is to have signed the report, and the generation that both are of.
 fn endorsement(
     report: &SnpReport,
     table: &[u8],
     collateral: &SnpCollateral,
 ) -> Result<(Endorsement, SnpProduct), AttestationError> {
-    let vcek = Endorsement::parse(&collateral.vcek(table)?)?;
-    let product = vcek.product()?;
+    let vek = Endorsement::parse(report.key(), &collateral.certificate(report.key(), table)?)?;
+    let product = vek.product()?;
     report.check_product(product)?;
-    Ok((vcek, product))
+    Ok((vek, product))
+}
+
+/// Whether the policy admits whose key signed the report: cheap, and no proof. Where no certificate says whose VLEK it is,
+/// it is [`check_collateral`] that refuses.
+pub(crate) fn check_signer(
+    report: &SnpReport,
+    table: &[u8],
+    collateral: &SnpCollateral,
+    policy: &SnpPolicy,
+) -> Result<(), AttestationError> {
+    if report.key() == SnpKey::Vcek {
+        return Ok(());
+    }
+    let certificate = collateral.certificate(SnpKey::Vlek, table);
+    let named = certificate.and_then(|certificate| Endorsement::parse(SnpKey::Vlek, &certificate)?.provider());
+    let found = named.ok();
+    if policy.vlek_providers.admits(found.as_deref()) {
+        return Ok(());
+    }
+    Err(AttestationError::SigningKey { found, allowed: policy.vlek_providers.clone() })
 }
 
 /// Whether the collateral speaks about the report's platform: cheap, and no proof.
@@ -129,8 +101,8 @@ pub(crate) fn check_collateral(
     policy: &SnpPolicy,
 ) -> Result<(), AttestationError> {
     collateral.check_present(policy)?;
-    let (vcek, product) = endorsement(report, table, collateral)?;
-    vcek.check_platform(report, product)
+    let (vek, product) = endorsement(report, table, collateral)?;
+    vek.check_platform(report, product)
 }
 
 /// Whether revocation list and certificates hold at `now`: cheap, and no proof.
@@ -141,16 +113,16 @@ pub(crate) fn check_dates(
     now: Timestamp,
 ) -> Result<(), AttestationError> {
     collateral.check_dates(now)?;
-    let (vcek, product) = endorsement(report, table, collateral)?;
-    let ca = product.authorities().map_err(|error| not_authentic(error.to_string()))?;
-    check_validity(&Chain { ca, vek: vcek.certificate().clone() }, now).map(drop)
+    let (vek, product) = endorsement(report, table, collateral)?;
+    let ca = product.authorities(report.key()).map_err(|error| not_authentic(error.to_string()))?;
+    check_validity(&Chain { ca, vek: vek.certificate().clone() }, report.key(), now).map(drop)
 }
 
-/// Whether ARK, ASK and VCEK hold at `now`; the first end among them.
-fn check_validity(chain: &Chain, now: Timestamp) -> Result<Timestamp, AttestationError> {
+/// Whether root, signing key and the report's key hold at `now`; the first end among them.
+fn check_validity(chain: &Chain, key: SnpKey, now: Timestamp) -> Result<Timestamp, AttestationError> {
     let mut first = Timestamp::MAX;
     let certificates: [(&'static str, &Certificate); 3] =
-        [("ARK", &chain.ca.ark), ("ASK", &chain.ca.ask), ("VCEK", &chain.vek)];
+        [("ARK", &chain.ca.ark), (key.authority(), &chain.ca.ask), (key.name(), &chain.vek)];
     for (what, certificate) in certificates {
         let validity = x509_cert::Certificate::from(certificate.clone()).tbs_certificate.validity;
         let issued = validity.not_before.to_unix_duration().as_secs();

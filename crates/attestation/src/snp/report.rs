@@ -8,20 +8,21 @@ use sev::{
     parser::ByteParser as _,
 };
 
-use super::{SnpId, SnpProduct, table};
+use super::{ChipId, SnpId, SnpKey, SnpProduct, SnpSigner, certificate::Endorsement, table};
 use crate::{AttestationError, SnpMeasurement, SnpTcb, SnpVersion};
 
 /// Versions of the report that are read. Later ones may say things that must not be overlooked.
 const VERSIONS: std::ops::RangeInclusive<u32> = 2..=5;
 /// ECDSA on P-384 with SHA-384.
 const P384: u32 = 1;
-/// `SIGNING_KEY`: the VCEK.
-const VCEK: u32 = 0;
 /// A signature's scalars are 48 bytes, little-endian, in fields of 72.
 const SCALAR: usize = 48;
 
 /// A parsed report.
-pub(crate) struct SnpReport(AttestationReport);
+pub(crate) struct SnpReport {
+    report: AttestationReport,
+    key: SnpKey,
+}
 
 impl SnpReport {
     /// Parses a report. That its parts say the same when they are written again shows that nothing was overlooked.
@@ -36,28 +37,48 @@ impl SnpReport {
         if again != bytes {
             return Err(malformed("reserved bytes are not zero".to_owned()));
         }
-        check_signature_form(&report).map_err(malformed)?;
-        Ok(Self(report))
+        let key = check_signature_form(&report).map_err(malformed)?;
+        Ok(Self { report, key })
     }
 
     pub(crate) fn inner(&self) -> &AttestationReport {
-        &self.0
+        &self.report
     }
 
-    /// Which collateral speaks about the platform. A report of version 2 does not say whether it is of Milan or Genoa.
+    /// Kind of the key that is to have signed it.
+    pub(crate) fn key(&self) -> SnpKey {
+        self.key
+    }
+
+    /// The chip; zero where the host masks it.
+    pub(crate) fn chip_id(&self) -> ChipId {
+        FixedBytes(self.report.chip_id)
+    }
+
+    /// The firmware that its key is of.
+    pub(crate) fn reported(&self) -> SnpVersion {
+        version(self.report.reported_tcb)
+    }
+
+    /// Which collateral speaks about the platform. A report of version 2 does not say whether it is of Milan or Genoa; its
+    /// key's certificate does.
     pub(crate) fn id(&self, certificates: &[u8]) -> SnpId {
-        let report = &self.0;
+        let certificate = table::certificate(certificates, self.key).ok().flatten();
+        let named = certificate.and_then(|der| Endorsement::parse(self.key, der).ok()?.product().ok());
+        let can_be =
+            |product: &SnpProduct| self.check_product(*product).is_ok() && named.is_none_or(|of| of == *product);
         SnpId {
-            products: SnpProduct::ALL.into_iter().filter(|product| self.check_product(*product).is_ok()).collect(),
-            chip_id: FixedBytes(report.chip_id),
-            reported: version(report.reported_tcb),
-            has_vcek: table::vcek(certificates).is_ok_and(|vcek| vcek.is_some()),
+            key: self.key,
+            products: SnpProduct::ALL.into_iter().filter(can_be).collect(),
+            chip_id: self.chip_id(),
+            reported: self.reported(),
+            has_certificate: certificate.is_some(),
         }
     }
 
     /// Whether the report can be of `product`: version 3 and later name the processor.
     pub(crate) fn check_product(&self, product: SnpProduct) -> Result<(), AttestationError> {
-        let report = &self.0;
+        let report = &self.report;
         let found = match (report.cpuid_fam_id, report.cpuid_mod_id) {
             (Some(family), Some(model)) => {
                 let cause =
@@ -77,7 +98,7 @@ impl SnpReport {
     }
 
     pub(crate) fn measurement(&self) -> SnpMeasurement {
-        let report = &self.0;
+        let report = &self.report;
         SnpMeasurement {
             measurement: FixedBytes(report.measurement),
             host_data: FixedBytes(report.host_data),
@@ -90,29 +111,31 @@ impl SnpReport {
     }
 
     pub(crate) fn report_data(&self) -> FixedBytes<64> {
-        FixedBytes(self.0.report_data)
+        FixedBytes(self.report.report_data)
     }
 
     /// The policy bit by which the host may look inside.
     pub(crate) fn debug(&self) -> Option<&'static str> {
-        self.0.policy.debug_allowed().then_some("POLICY.DEBUG")
+        self.report.policy.debug_allowed().then_some("POLICY.DEBUG")
     }
 
     /// The sign that the host may move the guest.
     pub(crate) fn migratable(&self) -> Option<&'static str> {
-        let agent = self.0.report_id_ma;
-        if self.0.policy.migrate_ma_allowed() {
+        let agent = self.report.report_id_ma;
+        if self.report.policy.migrate_ma_allowed() {
             return Some("POLICY.MIGRATE_MA");
         }
         (agent != [0; 32] && agent != [0xff; 32]).then_some("REPORT_ID_MA")
     }
 
-    pub(crate) fn tcb(&self, product: SnpProduct) -> SnpTcb {
-        let report = &self.0;
+    /// Its versions, with what its key's certificate says.
+    pub(crate) fn tcb(&self, product: SnpProduct, signer: SnpSigner) -> SnpTcb {
+        let report = &self.report;
         SnpTcb {
             product,
-            chip_id: FixedBytes(report.chip_id),
-            reported: version(report.reported_tcb),
+            signer,
+            chip_id: self.chip_id(),
+            reported: self.reported(),
             committed: version(report.committed_tcb),
             current: version(report.current_tcb),
             launch: version(report.launch_tcb),
@@ -125,18 +148,18 @@ fn version(tcb: TcbVersion) -> SnpVersion {
     SnpVersion { fmc, bootloader, tee, snp, microcode }
 }
 
-/// A VCEK signed it, in the one algorithm there is, and the scalars leave their fields' rest zero.
-fn check_signature_form(report: &AttestationReport) -> Result<(), String> {
-    let key = report.key_info.signing_key();
+/// A VCEK or VLEK signed it, in the one algorithm there is, and the scalars leave their fields' rest zero.
+fn check_signature_form(report: &AttestationReport) -> Result<SnpKey, String> {
     if report.sig_algo != P384 {
         return Err(format!("its signature algorithm is {}; {P384}, ECDSA P-384, is read", report.sig_algo));
     }
-    if key != VCEK || report.key_info.mask_chip_key() {
-        return Err(format!("it is signed by key {key}; {VCEK}, an unmasked VCEK, is read"));
-    }
+    let number = report.key_info.signing_key();
+    let key = SnpKey::of_report(number).filter(|_| !report.key_info.mask_chip_key());
+    let key =
+        key.ok_or_else(|| format!("it is signed by key {number}; 0, a VCEK, and 1, a VLEK, unmasked, are read"))?;
     let rest = [report.signature.r(), report.signature.s()];
     if rest.iter().any(|scalar| scalar[SCALAR..].iter().any(|byte| *byte != 0)) {
         return Err("its signature is longer than 96 bytes".to_owned());
     }
-    Ok(())
+    Ok(key)
 }

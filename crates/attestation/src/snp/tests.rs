@@ -1,5 +1,7 @@
-//! Reports that a VCEK really signed, under a chain like AMD's whose keys are at hand
+//! Reports that a VCEK or VLEK really signed, under chains like AMD's whose keys are at hand
 //! (`vectors/attestation/snp/self-made`): what no recorded report can show.
+
+mod vlek;
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -10,20 +12,25 @@ use super::*;
 
 macro_rules! vector {
     ($name:literal) => {
-        include_bytes!(concat!("../../../../vectors/attestation/snp/", $name)).as_slice()
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/attestation/snp/", $name)).as_slice()
     };
 }
+use vector;
 
 const NOW: Timestamp = 1_751_000_000;
 /// Turin's first stepping, by family and model.
 const TURIN: [u8; 2] = [0x1a, 0x02];
 
-/// A report with its fields changed, signed again.
+/// A report with its fields changed, signed again by the chip's key.
 fn report(change: impl FnOnce(&mut [u8])) -> SnpReport {
+    signed(vector!("self-made/vcek.pk8"), change)
+}
+
+fn signed(key: &[u8], change: impl FnOnce(&mut [u8])) -> SnpReport {
     let hex = std::str::from_utf8(vector!("report_milan.hex")).unwrap();
     let mut bytes = const_hex::decode(hex.trim()).unwrap();
     change(&mut bytes);
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, vector!("self-made/vcek.pk8")).unwrap();
+    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, key).unwrap();
     let signature = key.sign(&SystemRandom::new(), &bytes[..0x2a0]).unwrap();
     let (r, s) = signature.as_ref().split_at(48);
     for (at, scalar) in [(0x2a0, r), (0x2e8, s)] {
@@ -33,30 +40,35 @@ fn report(change: impl FnOnce(&mut [u8])) -> SnpReport {
     SnpReport::parse(&bytes).unwrap()
 }
 
-/// Version 3 of a Turin platform: bytes of the TCB are fmc, bootloader, tee, snp, …, microcode.
 fn turin(change: impl FnOnce(&mut [u8])) -> SnpReport {
     report(|bytes| {
-        bytes[0] = 3;
-        bytes[0x188..0x18a].copy_from_slice(&TURIN);
-        bytes[0x1a8..0x1e0].fill(0);
-        for at in [0x38, 0x180, 0x1e0, 0x1f0] {
-            bytes[at..at + 8].copy_from_slice(&[1, 2, 3, 4, 0, 0, 0, 200]);
-        }
+        make_turin(bytes);
         change(bytes);
     })
 }
 
-fn self_made(product: SnpProduct) -> std::io::Result<ca::Chain> {
-    match product {
-        SnpProduct::Milan => {
-            ca::Chain::from_der(vector!("self-made/milan/ark.der"), vector!("self-made/milan/ask.der"))
-        }
-        _ => ca::Chain::from_der(vector!("self-made/turin/ark.der"), vector!("self-made/turin/ask.der")),
+/// Version 3 of a Turin platform: bytes of the TCB are fmc, bootloader, tee, snp, …, microcode.
+fn make_turin(bytes: &mut [u8]) {
+    bytes[0] = 3;
+    bytes[0x188..0x18a].copy_from_slice(&TURIN);
+    bytes[0x1a8..0x1e0].fill(0);
+    for at in [0x38, 0x180, 0x1e0, 0x1f0] {
+        bytes[at..at + 8].copy_from_slice(&[1, 2, 3, 4, 0, 0, 0, 200]);
     }
 }
 
-fn collateral(vcek: &[u8], revocations: Option<&[u8]>) -> SnpCollateral {
-    SnpCollateral::new(Some(vcek.to_vec()), revocations).unwrap()
+fn self_made(product: SnpProduct, key: SnpKey) -> std::io::Result<ca::Chain> {
+    let (ark, ask) = match (product, key) {
+        (SnpProduct::Milan, SnpKey::Vcek) => (vector!("self-made/milan/ark.der"), vector!("self-made/milan/ask.der")),
+        (SnpProduct::Milan, SnpKey::Vlek) => (vector!("self-made/milan/ark.der"), vector!("self-made/milan/asvk.der")),
+        (_, SnpKey::Vcek) => (vector!("self-made/turin/ark.der"), vector!("self-made/turin/ask.der")),
+        (_, SnpKey::Vlek) => (vector!("self-made/turin/ark.der"), vector!("self-made/turin/asvk.der")),
+    };
+    ca::Chain::from_der(ark, ask)
+}
+
+fn collateral(certificate: &[u8], revocations: Option<&[u8]>) -> SnpCollateral {
+    SnpCollateral::new(Some(certificate.to_vec()), revocations).unwrap()
 }
 
 fn milan() -> SnpCollateral {
@@ -88,7 +100,7 @@ fn a_report_of_turin_passes_with_its_shorter_chip_id_and_its_fmc() {
 fn the_same_chain_proves_nothing_under_amds_roots() {
     let refused = authenticate(&report(|_| ()), &[], &milan(), NOW).unwrap_err();
     assert_eq!(refused.check(), "authenticity");
-    let table = SnpCollateral::table_of(vector!("self-made/milan/vcek.der"));
+    let table = SnpCollateral::table_of(SnpKey::Vcek, vector!("self-made/milan/vcek.der"));
     let refused = authenticate(&report(|_| ()), &table, &SnpCollateral::default(), NOW).unwrap_err();
     assert_eq!(refused.check(), "authenticity");
 }
@@ -139,7 +151,8 @@ fn a_report_that_another_key_signed_is_refused() {
 
 #[test]
 fn a_key_that_another_authority_certified_is_refused() {
-    let authorities = |_| ca::Chain::from_der(vector!("self-made/turin/ark.der"), vector!("self-made/turin/ask.der"));
+    let authorities =
+        |_, _| ca::Chain::from_der(vector!("self-made/turin/ark.der"), vector!("self-made/turin/ask.der"));
     let refused = authenticate_under(authorities, &report(|_| ()), &[], &milan(), NOW).unwrap_err();
     assert_eq!(refused.check(), "authenticity");
 }
@@ -188,18 +201,19 @@ fn migration_agents_are_told_from_none() {
 #[test]
 fn a_table_of_certificates_is_searched_within_its_bounds() {
     let vcek = vector!("self-made/milan/vcek.der");
-    let table = SnpCollateral::table_of(vcek);
-    assert_eq!(table::vcek(&table), Ok(Some(vcek)));
-    assert_eq!(table::vcek(&[]), Ok(None));
-    assert_eq!(table::vcek(&[0; 24]), Ok(None));
+    let table = SnpCollateral::table_of(SnpKey::Vcek, vcek);
+    assert_eq!(table::certificate(&table, SnpKey::Vcek), Ok(Some(vcek)));
+    assert_eq!(table::certificate(&table, SnpKey::Vlek), Ok(None));
+    assert_eq!(table::certificate(&[], SnpKey::Vcek), Ok(None));
+    assert_eq!(table::certificate(&[0; 24], SnpKey::Vcek), Ok(None));
     let outside = |at: usize, value: u32| {
         let mut table = table.clone();
         table[at..at + 4].copy_from_slice(&value.to_le_bytes());
-        table::vcek(&table).map(|_| ()).map_err(|error| error.check())
+        table::certificate(&table, SnpKey::Vcek).map(|_| ()).map_err(|error| error.check())
     };
     for (at, value) in [(16, u32::MAX), (20, u32::MAX), (16, 49), (20, 100_000)] {
         assert_eq!(outside(at, value), Err("collateral"), "{value} at {at}");
     }
-    assert!(table::vcek(&[1; 23]).is_err());
-    assert!(table::vcek(&[1; 24 * 40]).is_err());
+    assert!(table::certificate(&[1; 23], SnpKey::Vcek).is_err());
+    assert!(table::certificate(&[1; 24 * 40], SnpKey::Vcek).is_err());
 }

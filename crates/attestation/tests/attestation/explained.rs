@@ -12,8 +12,8 @@ use crate::{
     simulated::{NOW, PKI, anchors, collateral, evidence, expected, policy, td, terms},
 };
 
-/// Every check, in the order of the decision (spec ATT-1 to ATT-19).
-const CHECKS: [(&str, &str); 19] = [
+/// Every check, in the order of the decision (spec ATT-1 to ATT-19, ATT-29).
+const CHECKS: [(&str, &str); 20] = [
     ("size", "ATT-1"),
     ("tee", "ATT-2"),
     ("anchor", "ATT-3"),
@@ -24,6 +24,7 @@ const CHECKS: [(&str, &str); 19] = [
     ("debug", "ATT-8"),
     ("migration", "ATT-9"),
     ("privilege-level", "ATT-10"),
+    ("signing-key", "ATT-29"),
     ("reference", "ATT-11"),
     ("collateral", "ATT-12"),
     ("collateral-dates", "ATT-13"),
@@ -101,7 +102,7 @@ fn what_cannot_run_says_why() {
     let malformed = Evidence { quote: vec![1; 100], ..good.clone() };
     let explanation = of(&malformed, &expected(), &collateral, &policy());
     assert_eq!(failed(&explanation), ["format"]);
-    assert_eq!(not_run(&explanation, "the quote is malformed").len(), 14);
+    assert_eq!(not_run(&explanation, "the quote is malformed").len(), 15);
 
     let mut forged = good;
     forged.quote[640] ^= 1;

@@ -1,6 +1,6 @@
 //! Every field of real evidence, changed: a named case each, and then every byte.
 
-use crate::known::{Recorded, lenient, milan, sgx, tdx, tdx_15ex};
+use crate::known::{Recorded, lenient, milan, milan_vlek, sgx, tdx, tdx_15ex};
 
 /// The field at `at` of `bytes` bytes, changed in its first and in its last byte, is refused by one of `checks`.
 fn changed(recorded: &Recorded, at: usize, bytes: usize, checks: &[&str]) {
@@ -193,7 +193,7 @@ fn no_byte_of_an_snp_report_can_be_changed_at_all() {
 
 #[test]
 fn evidence_cut_off_anywhere_is_malformed() {
-    for recorded in [tdx(), sgx(), tdx_15ex(), milan()] {
+    for recorded in [tdx(), sgx(), tdx_15ex(), milan(), milan_vlek()] {
         let end = recorded.quote.iter().rposition(|byte| *byte != 0).unwrap();
         let reserved = if recorded.quote.len() == 1184 { recorded.quote.len() - 1 } else { end };
         for length in 0..=reserved {

@@ -3,7 +3,7 @@
 use iexec_attestation::{
     AttestationError, Claims, Collateral, DcapCollateral, DcapPolicy, Policy, References, Register, SgxIdentity,
     SgxReference, SnpCollateral, SnpPolicy, SnpProduct, SnpReference, SnpVersion, TcbStatus, TdxReference,
-    TrustAnchors, appraise,
+    TrustAnchors, VlekProviders, appraise,
 };
 use iexec_protocol::{
     Address, B256,
@@ -64,6 +64,17 @@ pub(crate) fn milan() -> Recorded {
     Recorded {
         tee: Tee::Snp,
         quote: report.trim().bytes().collect::<Vec<_>>().chunks(2).map(hex).collect(),
+        collateral: Collateral::Snp(collateral),
+        now: 1_751_000_000,
+    }
+}
+
+/// SEV-SNP on Milan at AWS, whose VLEK signed it.
+pub(crate) fn milan_vlek() -> Recorded {
+    let collateral = SnpCollateral::new(Some(vector!("snp/vlek_milan.der").to_vec()), None).unwrap();
+    Recorded {
+        tee: Tee::Snp,
+        quote: vector!("snp/report_milan_vlek.bin").to_vec(),
         collateral: Collateral::Snp(collateral),
         now: 1_751_000_000,
     }
@@ -147,6 +158,7 @@ pub(crate) fn lenient() -> Policy {
         },
         snp: SnpPolicy {
             floors: vec![(SnpProduct::Milan, SnpVersion { fmc: None, bootloader: 0, tee: 0, snp: 0, microcode: 0 })],
+            vlek_providers: VlekProviders::Any,
             require_revocation_list: false,
             maximum_collateral_age: None,
         },

@@ -10,3 +10,4 @@ mod recorded;
 mod simulated;
 mod snp;
 mod spoiled;
+mod vlek;

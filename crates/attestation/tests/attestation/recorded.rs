@@ -1,8 +1,8 @@
 //! Real evidence passes in its time, says what it says, and passes in no other time and under no other anchor.
 
 use iexec_attestation::{
-    Collateral, CollateralId, DcapCollateral, Measurement, PckCa, SnpCollateral, SnpProduct, TcbClaims, TcbStatus,
-    TrustAnchors, appraise, needs,
+    Collateral, CollateralId, DcapCollateral, Measurement, PckCa, SnpCollateral, SnpKey, SnpProduct, TcbClaims,
+    TcbStatus, TrustAnchors, appraise, needs,
 };
 use iexec_protocol::evidence::{Evidence, Tee};
 
@@ -64,7 +64,7 @@ fn an_snp_report_yields_the_guest_and_its_firmware() {
 
 #[test]
 fn the_vcek_may_come_with_the_evidence_instead_of_the_collateral() {
-    let table = SnpCollateral::table_of(vector!("snp/vcek_milan.der"));
+    let table = SnpCollateral::table_of(SnpKey::Vcek, vector!("snp/vcek_milan.der"));
     let evidence = Evidence { certificates: table, ..milan().evidence() };
     let collateral = Collateral::Snp(SnpCollateral::default());
     let claims = appraise(&evidence, &collateral, &TrustAnchors::hardware(), &lenient(), milan().now).unwrap();
@@ -85,7 +85,11 @@ fn evidence_says_which_collateral_it_needs() {
     assert_eq!(of(tdx_15ex()), (false, "0xb0c06f000000".to_owned(), PckCa::Platform));
     let CollateralId::Snp(id) = needs(&milan().evidence()).unwrap() else { panic!() };
     // A report of version 2 does not tell Milan from Genoa.
-    assert_eq!((id.products, id.has_vcek), (vec![SnpProduct::Milan, SnpProduct::Genoa], false));
+    assert_eq!((id.products, id.has_certificate), (vec![SnpProduct::Milan, SnpProduct::Genoa], false));
+    // Its key's certificate does.
+    let certificates = SnpCollateral::table_of(SnpKey::Vcek, vector!("snp/vcek_milan.der"));
+    let CollateralId::Snp(id) = needs(&Evidence { certificates, ..milan().evidence() }).unwrap() else { panic!() };
+    assert_eq!((id.products, id.has_certificate), (vec![SnpProduct::Milan], true));
 }
 
 #[test]

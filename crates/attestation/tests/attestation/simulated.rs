@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use iexec_attestation::{
     AttestationError, Attested, Collateral, CollateralId, DcapCollateral, DcapPolicy, Expected, Measurement, Policy,
-    References, SimulatedReference, SnpPolicy, TcbStatus, TrustAnchors, needs, verify,
+    References, SimulatedReference, TcbStatus, TrustAnchors, needs, verify,
 };
 use iexec_protocol::{
     Address, B256,
@@ -92,7 +92,7 @@ pub(crate) fn policy() -> Policy {
             minimum_evaluation_number: Some(17),
             maximum_collateral_age: Some(2 * 86_400),
         },
-        snp: SnpPolicy { floors: Vec::new(), require_revocation_list: false, maximum_collateral_age: None },
+        snp: Policy::nothing().snp,
     }
 }
 

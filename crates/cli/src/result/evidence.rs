@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use iexec_attestation::{
-    Collateral, DcapCollateral, DcapPolicy, Expected, MAX_COLLATERAL, Policy, SnpCollateral, TcbClaims, TcbStatus,
-    TrustAnchors, Verdict, explain,
+    Collateral, DcapCollateral, DcapPolicy, Expected, MAX_COLLATERAL, Policy, SnpCollateral, SnpPolicy, TcbClaims,
+    TcbStatus, TrustAnchors, Verdict, VlekProviders, explain,
 };
 use iexec_protocol::{
     call::sms::{GetCollateral, PlatformCollateral},
@@ -47,7 +47,7 @@ pub(crate) fn check(receipt: &Receipt, options: &TrustOptions, facts: &mut Facts
     let told = explain(&statement.evidence, Some(&expected), Some(&collateral), &anchors, &all(), now);
     for outcome in &told.outcomes {
         match (&outcome.verdict, outcome.check) {
-            // What program and which firmware is good is for the reader to say.
+            // What program and which firmware is good, and whose VLEK, is for the reader to say.
             (Verdict::Failed(_), "reference" | "tcb-floor") | (Verdict::Passed | Verdict::NotRun(_), _) => (),
             (Verdict::Failed(why), "collateral" | "collateral-dates") => {
                 facts.not_verifiable(KNOWN, why);
@@ -76,7 +76,9 @@ fn platform(tcb: &TcbClaims, facts: &mut Facts) {
             let why = format!("its TCB is {} ({})", dcap.status, dcap.advisories.join(", "));
             facts.not_verifiable("that the platform was up to date", why);
         }
-        TcbClaims::Snp(snp) => facts.verified(format!("the platform is {} with {}", snp.product, snp.reported)),
+        TcbClaims::Snp(snp) => {
+            facts.verified(format!("the platform is {} with {}, by {}", snp.product, snp.reported, snp.signer));
+        }
     }
 }
 
@@ -170,6 +172,7 @@ fn all() -> Policy {
     Policy {
         tees: vec![Tee::Tdx, Tee::Snp, Tee::Sgx, Tee::Simulated],
         dcap: DcapPolicy { statuses, ..nothing.dcap },
+        snp: SnpPolicy { vlek_providers: VlekProviders::Any, ..nothing.snp },
         ..nothing
     }
 }

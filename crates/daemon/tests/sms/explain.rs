@@ -127,6 +127,7 @@ not run  ATT-7   image-register: the file does not tell the session's nonce
 passed   ATT-8   debug
 passed   ATT-9   migration
 passed   ATT-10  privilege-level
+passed   ATT-29  signing-key
 passed   ATT-11  reference
 passed   ATT-12  collateral
 passed   ATT-13  collateral-dates

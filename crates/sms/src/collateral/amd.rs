@@ -1,7 +1,7 @@
 //! AMD's Key Distribution Service (AMD 57230): certificates of chips' keys, and revocation lists. AMD's roots are built in;
 //! the service's own chain is not asked for.
 
-use iexec_attestation::{ChipId, SnpProduct, SnpVersion};
+use iexec_attestation::{ChipId, SnpKey, SnpProduct, SnpVersion};
 use iexec_service::Client;
 
 use super::fetch::{FetchError, get};
@@ -30,9 +30,13 @@ fn path(product: SnpProduct, chip_id: &ChipId, version: SnpVersion) -> String {
     )
 }
 
-/// The revocation list of a generation, DER.
-pub(super) async fn list(client: &Client, kds: &str, product: SnpProduct) -> Result<Vec<u8>, FetchError> {
-    get(client, kds, &format!("/vcek/v1/{product}/crl")).await.map(|answer| answer.body)
+/// The revocation list of a generation, DER, for the authority of keys of this kind.
+pub(super) async fn list(client: &Client, kds: &str, product: SnpProduct, key: SnpKey) -> Result<Vec<u8>, FetchError> {
+    let kind = match key {
+        SnpKey::Vcek => "vcek",
+        SnpKey::Vlek => "vlek",
+    };
+    get(client, kds, &format!("/{kind}/v1/{product}/crl")).await.map(|answer| answer.body)
 }
 
 #[cfg(test)]

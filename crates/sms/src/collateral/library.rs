@@ -192,7 +192,7 @@ impl Library {
                 Part::Vcek { product, chip_id, version } => {
                     amd::vcek(client, &urls.kds, *product, chip_id, *version).await
                 }
-                Part::AmdList(product) => amd::list(client, &urls.kds, *product).await,
+                Part::AmdList { product, key } => amd::list(client, &urls.kds, *product, *key).await,
                 Part::Simulated => Err(FetchError::Useless("nobody gives it out".to_owned())),
             };
             match fetched {
@@ -239,7 +239,7 @@ impl Library {
         let kind = match part {
             Part::Dcap(_) => "dcap",
             Part::Vcek { .. } => "vcek",
-            Part::AmdList(_) => "amd-list",
+            Part::AmdList { .. } => "amd-list",
             Part::Simulated => "simulated",
         };
         let outcome = match outcome {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use iexec_attestation::{
-    AttestationError, ChipId, DcapCollateral, DcapId, PckCa, SnpCollateral, SnpProduct, SnpVersion,
+    AttestationError, ChipId, DcapCollateral, DcapId, PckCa, SnpCollateral, SnpKey, SnpProduct, SnpVersion,
 };
 use iexec_protocol::Timestamp;
 
@@ -22,7 +22,12 @@ pub(crate) enum Part {
         version: SnpVersion,
     },
     /// AMD's revocation list of a generation, DER.
-    AmdList(SnpProduct),
+    AmdList {
+        /// Generation of the processor.
+        product: SnpProduct,
+        /// Kind of the keys whose authority it may name.
+        key: SnpKey,
+    },
     /// That of the simulated TEE; it has no file here.
     Simulated,
 }
@@ -56,7 +61,8 @@ impl Part {
                 let chip = const_hex::encode(chip_id);
                 format!("vcek-{}-{fmc}{bootloader}.{tee}.{snp}.{microcode}-{chip}.der", lower(*product))
             }
-            Self::AmdList(product) => format!("list-{}.crl", lower(*product)),
+            Self::AmdList { product, key: SnpKey::Vcek } => format!("list-{}.crl", lower(*product)),
+            Self::AmdList { product, key: SnpKey::Vlek } => format!("list-{}-vlek.crl", lower(*product)),
             Self::Simulated => "simulated".to_owned(),
         }
     }
@@ -77,7 +83,8 @@ impl Part {
                 const_hex::decode_to_slice(chip, &mut bytes).ok()?;
                 Self::Vcek { product: read_product(product)?, chip_id: bytes.into(), version: read_version(version)? }
             }
-            ("crl", ["list", product]) => Self::AmdList(read_product(product)?),
+            ("crl", ["list", product]) => Self::AmdList { product: read_product(product)?, key: SnpKey::Vcek },
+            ("crl", ["list", product, "vlek"]) => Self::AmdList { product: read_product(product)?, key: SnpKey::Vlek },
             _ => return None,
         };
         // One name for one part: nothing that is written in another way counts.
@@ -98,7 +105,7 @@ impl Part {
                 collateral.check_vcek(*product, chip_id, *version)?;
                 item(*product, bytes, &collateral)
             }
-            Self::AmdList(product) => item(*product, bytes.clone(), &SnpCollateral::new(None, Some(&bytes))?),
+            Self::AmdList { product, .. } => item(*product, bytes.clone(), &SnpCollateral::new(None, Some(&bytes))?),
             Self::Simulated => Err(AttestationError::CollateralMissing { what: "file of the simulated TEE" }),
         }
     }
@@ -132,7 +139,7 @@ impl fmt::Display for Part {
         match self {
             Self::Dcap(id) => write!(f, "Intel's word on FMSPC {}", const_hex::encode(id.fmspc)),
             Self::Vcek { product, .. } => write!(f, "the VCEK of this {product} chip and firmware"),
-            Self::AmdList(product) => write!(f, "AMD's revocation list of {product}"),
+            Self::AmdList { product, key } => write!(f, "AMD's revocation list of {product} ({key})"),
             Self::Simulated => f.write_str("that of the simulated TEE"),
         }
     }

@@ -1,11 +1,10 @@
 //! Recorded collateral of real platforms, from an HTTP server on loopback that answers well or badly.
 
+mod amd;
+
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -33,9 +32,10 @@ const THEN: Timestamp = 1_751_000_000;
 
 macro_rules! vector {
     ($name:literal) => {
-        include_bytes!(concat!("../../../../vectors/attestation/", $name)).as_slice()
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../vectors/attestation/", $name)).as_slice()
     };
 }
+use vector;
 
 fn evidence(tee: Tee, quote: &[u8]) -> Evidence {
     let (key, signer, image) = (B256::ZERO, Address::ZERO, Sha256::default());
@@ -71,7 +71,7 @@ enum Mode {
 /// A vendor's service.
 struct Vendor {
     origin: String,
-    asked: Arc<AtomicUsize>,
+    asked: Arc<Mutex<Vec<String>>>,
     mode: Arc<Mutex<Mode>>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -82,7 +82,7 @@ impl Drop for Vendor {
     }
 }
 
-type Shop = (Arc<AtomicUsize>, Arc<Mutex<Mode>>);
+type Shop = (Arc<Mutex<Vec<String>>>, Arc<Mutex<Mode>>);
 
 impl Vendor {
     async fn start(mode: Mode) -> Self {
@@ -104,8 +104,13 @@ impl Vendor {
         source(folder, CollateralSources { urls: Some(self.urls()), bundle: None })
     }
 
+    /// How often it was asked, but for AMD's revocation list, of which there is no recorded one.
     fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.asked.lock().unwrap().iter().filter(|path| !path.ends_with("/crl")).count()
+    }
+
+    fn lists(&self) -> Vec<String> {
+        self.asked.lock().unwrap().iter().filter(|path| path.ends_with("/crl")).cloned().collect()
     }
 }
 
@@ -117,7 +122,7 @@ fn source(folder: &TempDir, sources: CollateralSources) -> Source {
 }
 
 async fn serve(State((asked, mode)): State<Shop>, uri: Uri) -> Response {
-    asked.fetch_add(1, Ordering::SeqCst);
+    asked.lock().unwrap().push(uri.path().to_owned());
     let mode = *mode.lock().unwrap();
     match mode {
         Mode::Garbage => "<html>busy</html>".into_response(),
@@ -135,6 +140,9 @@ async fn serve(State((asked, mode)): State<Shop>, uri: Uri) -> Response {
 }
 
 fn answer(mode: Mode, path: &str, query: &str) -> Response {
+    if path.ends_with("/crl") && mode == Mode::OtherChain {
+        return vector!("snp/self-made/milan/revoked-nobody.der").into_response();
+    }
     if let Some(rest) = path.strip_prefix("/vcek/v1/") {
         let known = rest.starts_with("Milan/") && query == "blSPL=03&teeSPL=00&snpSPL=08&ucodeSPL=115";
         return match (known, mode) {
@@ -337,10 +345,19 @@ fn a_parts_file_name_leads_back_to_it_and_no_other_name_does() {
     let part = Part::Vcek { product: id.products[0], chip_id: id.chip_id, version: id.reported };
     assert!(part.file().len() < 255);
     assert_eq!(Part::of_file(&part.file()), Some(part));
-    assert_eq!(Part::of_file("list-genoa.crl"), Some(Part::AmdList(iexec_attestation::SnpProduct::Genoa)));
-    for name in
-        ["", "dcap-tdx-b0c06f000000-platform", "dcap-svs-b0c06f000000-platform.json", "list-naples.crl", "simulated"]
-    {
+    assert_eq!(Part::of_file("list-genoa.crl"), Some(Part::AmdList { product: SnpProduct::Genoa, key: SnpKey::Vcek }));
+    assert_eq!(
+        Part::of_file("list-turin-vlek.crl"),
+        Some(Part::AmdList { product: SnpProduct::Turin, key: SnpKey::Vlek })
+    );
+    for name in [
+        "",
+        "dcap-tdx-b0c06f000000-platform",
+        "dcap-svs-b0c06f000000-platform.json",
+        "list-naples.crl",
+        "list-milan-vcek.crl",
+        "simulated",
+    ] {
         assert_eq!(Part::of_file(name), None, "{name}");
     }
 }

@@ -1,21 +1,20 @@
 //! The policy file: TOML into [`SmsPolicy`]. Unknown keys, unknown names and rules that could never do anything are faults.
 
+mod reference;
+
 use std::{collections::BTreeMap, ops::Range};
 
-use iexec_attestation::{
-    DcapPolicy, Policy, References, Register, SgxIdentity, SgxReference, SimulatedReference, SnpPolicy, SnpReference,
-    SnpVersion, TcbStatus, TdxReference,
-};
-use iexec_attestation::{Digest384, SnpProduct};
-use iexec_protocol::{Address, B256, evidence::Tee};
+use iexec_attestation::{DcapPolicy, Policy, SnpPolicy, SnpProduct, SnpVersion, TcbStatus, VlekProviders};
+use iexec_protocol::{Address, evidence::Tee};
 use serde::Deserialize;
 use thiserror::Error;
 use toml::Spanned;
 
+use self::reference::ReferenceTables;
 use super::{
     SmsPolicy,
     rule::{Effect, Narrow, Rule, When},
-    value::{Age, As, plain},
+    value::{Age, As, Providers, plain},
 };
 
 /// A fault in the file. Shown after the file's name and a colon.
@@ -58,6 +57,7 @@ struct DcapTable {
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 struct SnpTable {
     floor: BTreeMap<String, Spanned<FloorTable>>,
+    vlek_providers: Option<Providers>,
     require_revocation_list: bool,
     maximum_collateral_age: Option<As<Age>>,
 }
@@ -70,53 +70,6 @@ struct FloorTable {
     tee: u8,
     snp: u8,
     microcode: u8,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct ReferenceTables {
-    tdx: Vec<TdxTable>,
-    snp: Vec<SnpReferenceTable>,
-    sgx: Vec<SgxTable>,
-    simulated: Vec<SimulatedTable>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TdxTable {
-    name: Spanned<String>,
-    mrtd: As<Register>,
-    rtmr0: As<Register>,
-    rtmr1: As<Register>,
-    rtmr2: As<Register>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SnpReferenceTable {
-    name: Spanned<String>,
-    measurement: As<Register>,
-    id_key_digest: Option<As<Digest384>>,
-    author_key_digest: Option<As<Digest384>>,
-    #[serde(default)]
-    minimum_svn: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct SgxTable {
-    name: Spanned<String>,
-    mrenclave: Option<As<B256>>,
-    mrsigner: Option<As<B256>>,
-    product_id: Option<u16>,
-    minimum_svn: Option<u16>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SimulatedTable {
-    name: Spanned<String>,
-    mrtd: As<Digest384>,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +86,7 @@ struct RuleTable {
     tees: Option<Vec<As<Tee>>>,
     references: Option<Vec<Spanned<String>>>,
     statuses: Option<Vec<As<TcbStatus>>>,
+    vlek_providers: Option<Providers>,
     #[serde(default)]
     rejected_advisories: Vec<String>,
     maximum_collateral_age: Option<As<Age>>,
@@ -208,6 +162,7 @@ impl SnpTable {
         let floors = self.floor.into_iter().map(|(name, table)| read_floor(&name, table, at));
         Ok(SnpPolicy {
             floors: floors.collect::<Result<_, _>>()?,
+            vlek_providers: self.vlek_providers.map_or_else(|| VlekProviders::These(Vec::new()), |named| named.0),
             require_revocation_list: self.require_revocation_list,
             maximum_collateral_age: seconds(self.maximum_collateral_age),
         })
@@ -219,73 +174,6 @@ fn read_floor(name: &str, table: Spanned<FloorTable>, at: At<'_>) -> Result<(Snp
     let product = <SnpProduct as super::value::Written>::read(name).map_err(|cause| at.fault(span, cause))?;
     let FloorTable { fmc, bootloader, tee, snp, microcode } = table.into_inner();
     Ok((product, SnpVersion { fmc, bootloader, tee, snp, microcode }))
-}
-
-impl ReferenceTables {
-    /// All names, each of one value only.
-    fn names(&self, at: At<'_>) -> Result<Vec<String>, PolicyError> {
-        let mut names = Vec::new();
-        let tdx = self.tdx.iter().map(|table| &table.name);
-        let snp = self.snp.iter().map(|table| &table.name);
-        let sgx = self.sgx.iter().map(|table| &table.name);
-        for name in tdx.chain(snp).chain(sgx).chain(self.simulated.iter().map(|table| &table.name)) {
-            if names.contains(name.get_ref()) {
-                return Err(at.fault(name.span(), format!("two reference values are called {:?}", name.get_ref())));
-            }
-            names.push(name.get_ref().clone());
-        }
-        Ok(names)
-    }
-
-    fn read(self, at: At<'_>) -> Result<References, PolicyError> {
-        Ok(References {
-            tdx: self.tdx.into_iter().map(TdxTable::read).collect(),
-            snp: self.snp.into_iter().map(SnpReferenceTable::read).collect(),
-            sgx: self.sgx.into_iter().map(|table| table.read(at)).collect::<Result<_, _>>()?,
-            simulated: self.simulated.into_iter().map(SimulatedTable::read).collect(),
-        })
-    }
-}
-
-impl TdxTable {
-    fn read(self) -> TdxReference {
-        let (As(mrtd), As(rtmr0), As(rtmr1), As(rtmr2)) = (self.mrtd, self.rtmr0, self.rtmr1, self.rtmr2);
-        TdxReference { name: self.name.into_inner(), mrtd, rtmr: [rtmr0, rtmr1, rtmr2] }
-    }
-}
-
-impl SnpReferenceTable {
-    fn read(self) -> SnpReference {
-        SnpReference {
-            name: self.name.into_inner(),
-            measurement: self.measurement.0,
-            id_key_digest: self.id_key_digest.map(|As(digest)| digest),
-            author_key_digest: self.author_key_digest.map(|As(digest)| digest),
-            minimum_svn: self.minimum_svn,
-        }
-    }
-}
-
-impl SgxTable {
-    fn read(self, at: At<'_>) -> Result<SgxReference, PolicyError> {
-        let identity = match (self.mrenclave, self.mrsigner, self.product_id, self.minimum_svn) {
-            (Some(As(mrenclave)), None, None, None) => SgxIdentity::Enclave(mrenclave),
-            (None, Some(As(mrsigner)), Some(product_id), Some(minimum_svn)) => {
-                SgxIdentity::Signer { mrsigner, product_id, minimum_svn }
-            }
-            _ => {
-                let cause = "an SGX enclave is named by mrenclave alone, or by mrsigner, product-id and minimum-svn";
-                return Err(at.fault(self.name.span(), cause));
-            }
-        };
-        Ok(SgxReference { name: self.name.into_inner(), identity })
-    }
-}
-
-impl SimulatedTable {
-    fn read(self) -> SimulatedReference {
-        SimulatedReference { name: self.name.into_inner(), mrtd: self.mrtd.0 }
-    }
 }
 
 fn read_rule(table: Spanned<RuleTable>, names: &[String], at: At<'_>) -> Result<Rule, PolicyError> {
@@ -308,6 +196,7 @@ fn read_rule(table: Spanned<RuleTable>, names: &[String], at: At<'_>) -> Result<
         tees: table.tees.map(plain),
         references: table.references.map(|names| names.into_iter().map(Spanned::into_inner).collect()),
         statuses: table.statuses.map(plain),
+        vlek_providers: table.vlek_providers.map(|named| named.0),
         rejected_advisories: table.rejected_advisories,
         maximum_collateral_age: seconds(table.maximum_collateral_age),
     };
@@ -321,8 +210,8 @@ fn effect(rule: &str, deny: Option<String>, narrow: Narrow) -> Result<Effect, St
         (None, false) => Ok(Effect::Narrow(narrow)),
         (Some(_), false) => Err(format!("rule {rule:?} denies and narrows; one of both is enough")),
         (None, true) => Err(format!(
-            "rule {rule:?} asks for nothing: it needs deny, tees, references, statuses, rejected-advisories or \
-             maximum-collateral-age"
+            "rule {rule:?} asks for nothing: it needs deny, tees, references, statuses, vlek-providers, \
+             rejected-advisories or maximum-collateral-age"
         )),
     }
 }

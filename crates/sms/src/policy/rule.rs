@@ -1,6 +1,6 @@
 //! A rule: the deals that it is about, and what it asks of their enclaves beyond the base.
 
-use iexec_attestation::{Policy, TcbStatus};
+use iexec_attestation::{Policy, TcbStatus, VlekProviders};
 use iexec_protocol::{Address, deal::Deal, evidence::Tee};
 use thiserror::Error;
 
@@ -42,6 +42,7 @@ pub(crate) struct Narrow {
     /// Names of reference values.
     pub(crate) references: Option<Vec<String>>,
     pub(crate) statuses: Option<Vec<TcbStatus>>,
+    pub(crate) vlek_providers: Option<VlekProviders>,
     pub(crate) rejected_advisories: Vec<String>,
     /// Seconds.
     pub(crate) maximum_collateral_age: Option<u64>,
@@ -98,6 +99,9 @@ impl Narrow {
         }
         if let Some(statuses) = &self.statuses {
             policy.dcap.statuses.retain(|status| statuses.contains(status));
+        }
+        if let Some(providers) = &self.vlek_providers {
+            policy.snp.vlek_providers.narrow(providers);
         }
         policy.dcap.rejected_advisories.extend(self.rejected_advisories.iter().cloned());
         if let Some(age) = self.maximum_collateral_age {

@@ -1,4 +1,4 @@
-use iexec_attestation::{SgxIdentity, SnpProduct, TcbStatus};
+use iexec_attestation::{SgxIdentity, SnpProduct, TcbStatus, VlekProviders};
 use iexec_protocol::{Address, B256, U256, deal::Resource, evidence::Tee, id::DealId, tag::Tag};
 
 use super::*;
@@ -37,11 +37,35 @@ fn the_documented_example_is_read_whole() {
     assert_eq!((base.references.tdx.len(), base.references.snp.len(), base.references.sgx.len()), (1, 1, 2));
     assert!(matches!(base.references.sgx[1].identity, SgxIdentity::Signer { product_id: 1, minimum_svn: 3, .. }));
     assert_eq!(base.snp.floors[0].0, SnpProduct::Genoa);
+    assert_eq!(base.snp.vlek_providers, VlekProviders::These(vec!["CN=cc-us-east-2.amazonaws.com".to_owned()]));
     assert_eq!(rules.len(), 2);
 }
 
+#[test]
+fn vleks_count_only_where_the_file_says_whose_and_a_rule_can_take_them_away() {
+    let providers = |snp: &str, rule: &str| {
+        let rule = if rule.is_empty() { String::new() } else { format!("[[rule]]\nname = \"r\"\n{rule}\n") };
+        let policy = SmsPolicy::parse(&format!("tees = []\n[snp]\n{snp}\n{rule}")).unwrap();
+        policy.for_deal(&deal()).unwrap().policy.snp.vlek_providers
+    };
+    let these = |names: &[&str]| VlekProviders::These(names.iter().map(|name| (*name).to_owned()).collect());
+    assert_eq!(providers("", ""), these(&[]));
+    assert_eq!(providers("vlek-providers = \"any\"", ""), VlekProviders::Any);
+    assert_eq!(providers("vlek-providers = [\"a\", \"b\"]", ""), these(&["a", "b"]));
+    for (base, rule, left) in [
+        ("\"any\"", "[\"a\"]", these(&["a"])),
+        ("\"any\"", "[]", these(&[])),
+        ("[\"a\", \"b\"]", "[\"b\", \"c\"]", these(&["b"])),
+        ("[\"a\"]", "\"any\"", these(&["a"])),
+    ] {
+        let (base, rule) = (format!("vlek-providers = {base}"), format!("vlek-providers = {rule}"));
+        assert_eq!(providers(&base, &rule), left, "{base} {rule}");
+    }
+    assert_eq!(providers("", "vlek-providers = [\"a\"]"), these(&[]), "a rule adds nothing");
+}
+
 /// What is wrong, and the line that says so.
-const FAULTS: [(&str, &str); 17] = [
+const FAULTS: [(&str, &str); 20] = [
     ("", "1: missing field `tees`"),
     ("tees = [\"tdx\"]\nteas = 1", "2: unknown field `teas`"),
     ("tees = [\n\"tdx\",\n\"trustzone\"]", "1: expected a TEE (tdx, snp, sgx, simulated), found \"trustzone\""),
@@ -70,6 +94,12 @@ const FAULTS: [(&str, &str); 17] = [
         "tees = []\n[snp.floor.naples]\nbootloader = 1\ntee = 0\nsnp = 8\nmicrocode = 1",
         "2: expected a generation of processors (milan, genoa, turin), found \"naples\"",
     ),
+    (
+        "tees = []\n[snp]\nvlek-providers = \"all\"",
+        "3: invalid value: string \"all\", expected a list of cloud providers, or \"any\"",
+    ),
+    ("tees = []\n[snp]\nvlek-providers = true", "3: invalid type: boolean `true`, expected a list of cloud providers"),
+    ("tees = []\n[snp]\nvlek-providers = [\"\"]", "3: a cloud provider without a name"),
     ("tees = []\n\n[[rule]]\nname = \"idle\"", "3: rule \"idle\" asks for nothing"),
     ("tees = []\n[[rule]]\nname = \"both\"\ndeny = \"no\"\ntees = []", "2: rule \"both\" denies and narrows"),
     ("tees = []\n[[rule]]\nname = \"r\"\nreferences = [\"b\"]", "4: no reference value is called \"b\""),

@@ -1,10 +1,13 @@
 //! Values as the policy file writes them: each parses itself, so that a fault has the line of its value.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
-use iexec_attestation::{Digest384, Register, SnpProduct, TcbStatus};
+use iexec_attestation::{Digest384, Register, SnpProduct, TcbStatus, VlekProviders};
 use iexec_protocol::{Address, B256, evidence::Tee, id::parse_address};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, SeqAccess, Unexpected, Visitor},
+};
 
 /// A value that is written as a text.
 pub(super) trait Written: Sized {
@@ -19,6 +22,45 @@ impl<'de, T: Written> Deserialize<'de> for As<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         T::read(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// Cloud providers: a list of names, or "any".
+#[derive(Clone, Debug)]
+pub(super) struct Providers(pub(super) VlekProviders);
+
+impl<'de> Deserialize<'de> for Providers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ReadProviders)
+    }
+}
+
+struct ReadProviders;
+
+impl<'de> Visitor<'de> for ReadProviders {
+    type Value = Providers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of cloud providers, or \"any\"")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Providers, E> {
+        if text == "any" {
+            Ok(Providers(VlekProviders::Any))
+        } else {
+            Err(E::invalid_value(Unexpected::Str(text), &self))
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Providers, A::Error> {
+        let mut names = Vec::new();
+        while let Some(name) = list.next_element::<String>()? {
+            if name.is_empty() {
+                return Err(A::Error::custom("a cloud provider without a name"));
+            }
+            names.push(name);
+        }
+        Ok(Providers(VlekProviders::These(names)))
     }
 }
 

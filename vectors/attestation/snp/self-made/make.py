@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes a chain that looks like AMD's for Milan and Turin, under keys of its own. Run in this folder; needs `cryptography`.
 
-The keys of ARK and ASK are thrown away; vcek.pk8 signs the tests' reports.
+The keys of ARK, ASK and ASVK are thrown away; vcek.pk8 and vlek.pk8 sign the tests' reports.
 """
 
 import datetime
@@ -42,10 +42,13 @@ def integer(value):
     return bytes([2, 1, value]) if value < 128 else bytes([2, 2, 0, value])
 
 
-def endorsement(product, chip, versions):
+def text(value):
+    return bytes([22, len(value)]) + value.encode()
+
+
+def endorsement(product, versions, *whose):
     numbers = {"bootloader": "3.1", "tee": "3.2", "snp": "3.3", "microcode": "3.8", "fmc": "3.9"}
-    text = product.encode()
-    extensions = [("1", integer(0)), ("2", bytes([22, len(text)]) + text), ("4", chip)]
+    extensions = [("1", integer(0)), ("2", text(product)), *whose]
     return extensions + [(numbers[part], integer(value)) for part, value in versions.items()]
 
 
@@ -56,22 +59,39 @@ def revocations(issuer, signer, serials):
     return builder.sign(signer, hashes.SHA384(), rsa_padding=PSS)
 
 
-vcek = ec.generate_private_key(ec.SECP384R1())
+vcek, vlek = (ec.generate_private_key(ec.SECP384R1()) for _ in range(2))
 pkcs8 = (DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 Path("vcek.pk8").write_bytes(vcek.private_bytes(*pkcs8))
+Path("vlek.pk8").write_bytes(vlek.private_bytes(*pkcs8))
+PROVIDER = ("5", text("CN=test.example"))
 MILAN = {"bootloader": 3, "tee": 0, "snp": 8, "microcode": 115}
 TURIN = {"fmc": 1, "bootloader": 2, "tee": 3, "snp": 4, "microcode": 200}
 for product, stepping, chip, versions in [("Milan", "Milan-B0", CHIP, MILAN), ("Turin", "Turin", CHIP[:8], TURIN)]:
-    ark, ask = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    ark, ask, asvk = (rsa.generate_private_key(65537, 2048) for _ in range(3))
     folder = Path(product.lower())
     folder.mkdir(exist_ok=True)
-    extensions = endorsement(stepping, chip, versions)
+
+    def of_chip(*extra):
+        extensions = endorsement(stepping, versions, ("4", chip), *extra)
+        return certificate("SEV-VCEK", "SEV-" + product, vcek.public_key(), ask, 7, extensions)
+
+    def of_provider(*whose):
+        extensions = endorsement(product, versions, *whose)
+        return certificate("SEV-VLEK", "SEV-VLEK-" + product, vlek.public_key(), asvk, 0, extensions)
+
     for file, made in {
         "ark": certificate("ARK-" + product, "ARK-" + product, ark.public_key(), ark, 1),
         "ask": certificate("SEV-" + product, "ARK-" + product, ask.public_key(), ark, 65536),
-        "vcek": certificate("SEV-VCEK", "SEV-" + product, vcek.public_key(), ask, 7, extensions),
+        "asvk": certificate("SEV-VLEK-" + product, "ARK-" + product, asvk.public_key(), ark, 65793),
+        "vcek": of_chip(),
+        "vcek-of-a-provider": of_chip(PROVIDER),
+        "vlek": of_provider(PROVIDER),
+        "vlek-of-nobody": of_provider(),
+        "vlek-of-the-empty-name": of_provider(("5", text(""))),
+        "vlek-of-a-chip": of_provider(PROVIDER, ("4", chip)),
         "revoked-nobody": revocations("ARK-" + product, ark, []),
         "revoked-ask": revocations("ARK-" + product, ark, [65536]),
+        "revoked-asvk": revocations("ARK-" + product, ark, [65793]),
         "revoked-by-another": revocations("ARK-" + product, ask, []),
     }.items():
         (folder / (file + ".der")).write_bytes(made.public_bytes(DER))
