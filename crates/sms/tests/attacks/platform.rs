@@ -136,3 +136,52 @@ async fn collateral_that_ended_is_to_come_or_is_not_its_vendors_decides_nothing(
     let scene = with_collateral(scene, &sound).await;
     scene.opens(&errand).await;
 }
+
+/// The same scene, with an SMS under this policy beside the one reference, and with this collateral.
+async fn under(scene: Scene, dcap: &str, more: &str, collateral: &Collateral) -> Scene {
+    let Scene { network, folder, sms } = scene;
+    sms.end().await;
+    let settings = config(&network.anvil.url(), &folder);
+    let mrtd = const_hex::encode(crate::common::enclave());
+    let text = format!(
+        "tees = [\"simulated\"]\n[dcap]\nstatuses = [\"UpToDate\", \"SWHardeningNeeded\"]\n{dcap}\n\
+         [[reference.simulated]]\nname = \"enclave\"\nmrtd = \"{mrtd}\"\n{more}"
+    );
+    std::fs::write(settings.policy.as_ref().unwrap(), text).unwrap();
+    std::fs::write(folder.path().join("pki").join(pki::COLLATERAL), serde_json::to_vec(collateral).unwrap()).unwrap();
+    Scene { sms: Service::start(settings).await, network, folder }
+}
+
+#[tokio::test]
+async fn an_advisory_that_the_policy_rejects_or_does_not_allow_opens_nothing_on_a_platform_whose_status_counts() {
+    let mut scene = Scene::set().await;
+    let errand = scene.errand().await;
+    let pki = pki_of(&scene.folder);
+    let advisories = vec!["INTEL-SA-00289".to_owned(), "INTEL-SA-00615".to_owned()];
+    let terms = Terms { advisories, platform: TcbStatus::SWHardeningNeeded, ..Terms::sound(now() - 60, now() + 3600) };
+    let advised = pki.collateral(&terms).unwrap();
+    let requester = crate::common::key(iexec_chain::devnet::DevAccount::Requester(0)).address();
+    let rule = format!(
+        "[[rule]]\nname = \"careful\"\nrequester = [\"{requester}\"]\nrejected-advisories = [\"INTEL-SA-00289\"]\n"
+    );
+    for (name, dcap, rule, words) in [
+        ("one of two is rejected", "rejected-advisories = [\"INTEL-SA-00615\"]", "", "INTEL-SA-00615"),
+        ("rejected in other case", "rejected-advisories = [\"intel-sa-00615\"]", "", "INTEL-SA-00615"),
+        ("one of two is allowed", "allowed-advisories = [\"INTEL-SA-00289\"]", "", "INTEL-SA-00615"),
+        ("none is allowed", "allowed-advisories = []", "", "INTEL-SA-00289"),
+        (
+            "allowed and rejected",
+            "allowed-advisories = [\"INTEL-SA-00289\", \"INTEL-SA-00615\"]\nrejected-advisories = [\"INTEL-SA-00289\"]",
+            "",
+            "INTEL-SA-00289",
+        ),
+        ("rejected by a rule for the deal", "", rule.as_str(), "INTEL-SA-00289"),
+    ] {
+        scene = under(scene, dcap, rule, &advised).await;
+        let shown = Shown::of(&errand, &enclave_key()).by(&scene.platform());
+        let words = format!("advisory {words}");
+        scene.refuses(vec![case(name, evidence_request(&errand.offer.session_id, &shown), REFUSED, words)]).await;
+    }
+    let scene = under(scene, "rejected-advisories = [\"INTEL-SA-00837\"]", "", &advised).await;
+    scene.opens(&errand).await;
+}

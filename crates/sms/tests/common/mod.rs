@@ -197,6 +197,11 @@ impl Network {
 
     /// Makes a deal of one task; returns the task's reference, not yet initialised.
     pub async fn deal(&self, terms: Terms) -> TaskRef {
+        self.deal_and_request(terms).await.0
+    }
+
+    /// The same, with the requester's order.
+    pub async fn deal_and_request(&self, terms: Terms) -> (TaskRef, RequestOrder) {
         let (owner, pool_owner) = (self.writer(DevAccount::Requester(0)), self.writer(DevAccount::Scheduler));
         let (tag, volume) = (terms.tag, U256::from(1));
         let app = self.app_of(&terms.mrenclave).await;
@@ -229,10 +234,10 @@ impl Network {
                 Unverified::default()
             },
             workerpool: sign(pool, &pool_owner),
-            request: sign(request, &owner),
+            request: sign(request.clone(), &owner),
         };
         let deal: DealId = owner.match_orders(orders).await.unwrap().deal;
-        TaskRef { id: deal.task(0), deal, index: 0 }
+        (TaskRef { id: deal.task(0), deal, index: 0 }, request)
     }
 
     /// Makes a deal and initialises its task.
