@@ -2,10 +2,10 @@
 //! The costs that a file asks for are bounded before they are paid.
 
 use crate::KeyError;
-use pkcs8::EncryptedPrivateKeyInfo;
 use pkcs8::der::{Decode, Encode};
 use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
 use pkcs8::pkcs5::{EncryptionScheme, scrypt};
+use pkcs8::{EncryptedPrivateKeyInfo, PrivateKeyInfo};
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -27,8 +27,13 @@ pub(crate) fn decrypt(der: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>
         return Err(KeyError::Encryption("PBES1, which is too weak to be read"));
     };
     check_cost(&parameters.kdf)?;
-    // A wrong passphrase shows in the padding, or in what is inside then.
-    parameters.decrypt(passphrase, info.encrypted_data).map(Zeroizing::new).map_err(|_| KeyError::WrongPassphrase)
+    let inside = parameters
+        .decrypt(passphrase, info.encrypted_data)
+        .map(Zeroizing::new)
+        .map_err(|_| KeyError::WrongPassphrase)?;
+    // One wrong passphrase in 256 leaves a sound padding; what is inside is no key then.
+    PrivateKeyInfo::from_der(&inside).map_err(|_| KeyError::WrongPassphrase)?;
+    Ok(inside)
 }
 
 /// An `EncryptedPrivateKeyInfo` around a PKCS#8.
@@ -59,4 +64,31 @@ fn check_cost(kdf: &Kdf<'_>) -> Result<(), KeyError> {
     Err(KeyError::Encryption(
         "a cost beyond the limits: 10,000,000 rounds of PBKDF2, or 32 MiB and 16 passes of scrypt",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyError, Parameters, decrypt};
+    use crate::PrivateKey;
+    use pkcs8::EncryptedPrivateKeyInfo;
+    use pkcs8::der::Encode;
+
+    #[test]
+    fn a_wrong_passphrase_is_that_error_whatever_its_padding_says() {
+        let key = PrivateKey::generate(2048).unwrap().to_pkcs8_pem().unwrap();
+        let pkcs8 = crate::pem::parse(&key).unwrap().der;
+        // One round: the passphrases are many.
+        let parameters = Parameters::pbkdf2_sha256_aes256cbc(1, &[7; 16], &[9; 16]).unwrap();
+        let encrypted_data = &parameters.encrypt("right", &pkcs8).unwrap();
+        let der = EncryptedPrivateKeyInfo { encryption_algorithm: parameters.clone().into(), encrypted_data };
+        let der = der.to_der().unwrap();
+        assert_eq!(decrypt(&der, b"right").unwrap()[..], pkcs8[..]);
+        let mut well_padded = 0;
+        for number in 0..8192_u32 {
+            let wrong = number.to_be_bytes();
+            assert_eq!(decrypt(&der, &wrong).map(drop), Err(KeyError::WrongPassphrase), "passphrase {number}");
+            well_padded += u32::from(parameters.decrypt(wrong, encrypted_data).is_ok());
+        }
+        assert!(well_padded > 0, "some passphrases must leave a sound padding");
+    }
 }
