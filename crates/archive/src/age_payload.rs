@@ -3,6 +3,7 @@
 //! too, at twice the processor time (ADR 8).
 
 use crate::Identity;
+use crate::chunks::{ChunkReader, Chunks, Plain, fill};
 use crate::open::{decrypt_failed, is_outer};
 use age::secrecy::ExposeSecret;
 use age_core::format::{FileKey, Stanza};
@@ -37,7 +38,7 @@ pub(crate) fn reader<'a>(
     // Checks the header's seal; of the payload it has read the nonce and nothing more.
     header.decrypt(witnesses.iter().map(|witness| witness as _)).map(drop).map_err(outer)?;
     let key = file_key.borrow().as_ref().and_then(|file_key| payload_key(file_key, &trail.last)).ok_or(None)?;
-    Ok(Box::new(Payload::new(key, input)))
+    Ok(Box::new(Payload::reader(key, input)))
 }
 
 /// HKDF-SHA-256 of the file key, salted with the payload's nonce.
@@ -115,50 +116,37 @@ impl<R: BufRead> BufRead for Trail<R> {
 struct Payload<R> {
     key: LessSafeKey,
     input: R,
-    /// Plaintext up to `ready`; a chunk is opened where it lies.
-    chunk: Zeroizing<Vec<u8>>,
-    taken: usize,
-    ready: usize,
     /// Of the next chunk, its first byte, once it was seen that there is one.
     next: Option<u8>,
     count: u64,
-    ended: bool,
 }
 
 impl<R: Read> Payload<R> {
-    fn new(key: LessSafeKey, input: R) -> Self {
-        let chunk = Zeroizing::new(vec![0; CHUNK + TAG + 1]);
-        Self { key, input, chunk, taken: 0, ready: 0, next: None, count: 0, ended: false }
+    /// The plaintext. A chunk is opened where it lies.
+    fn reader(key: LessSafeKey, input: R) -> ChunkReader<Self> {
+        ChunkReader::new(Self { key, input, next: None, count: 0 }, CHUNK + TAG + 1)
     }
+}
 
-    fn refill(&mut self) -> io::Result<()> {
-        (self.taken, self.ready) = (0, 0);
+impl<R: Read> Chunks for Payload<R> {
+    fn refill(&mut self, chunk: &mut [u8], _: usize) -> io::Result<Plain> {
         let mut held = 0;
         if let Some(byte) = self.next.take() {
-            self.chunk[0] = byte;
+            chunk[0] = byte;
             held = 1;
         }
-        while held < self.chunk.len() {
-            match self.input.read(&mut self.chunk[held..]) {
-                Ok(0) => break,
-                Ok(count) => held += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        fill(&mut self.input, chunk, &mut held)?;
         // A byte behind a whole chunk says that it is not the last.
-        let last = held < self.chunk.len();
-        self.next = (!last).then(|| self.chunk[CHUNK + TAG]);
+        let last = held < chunk.len();
+        self.next = (!last).then(|| chunk[CHUNK + TAG]);
         let sealed = held.min(CHUNK + TAG);
         let nonce = nonce(self.count, last);
-        let plain =
-            self.key.open_in_place(nonce, Aad::empty(), &mut self.chunk[..sealed]).map_err(|_| decrypt_failed())?;
+        let plain = self.key.open_in_place(nonce, Aad::empty(), &mut chunk[..sealed]).map_err(|_| decrypt_failed())?;
         if plain.is_empty() && self.count > 0 {
             return Err(decrypt_failed());
         }
-        (self.ready, self.ended) = (plain.len(), last);
         self.count += 1;
-        Ok(())
+        Ok(Plain { ready: plain.len(), last })
     }
 }
 
@@ -168,27 +156,6 @@ fn nonce(count: u64, last: bool) -> Nonce {
     bytes[3..11].copy_from_slice(&count.to_be_bytes());
     bytes[11] = u8::from(last);
     Nonce::assume_unique_for_key(bytes)
-}
-
-impl<R: Read> BufRead for Payload<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.taken == self.ready && !self.ended {
-            self.refill()?;
-        }
-        Ok(&self.chunk[self.taken..self.ready])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.taken = self.ready.min(self.taken + count);
-    }
-}
-
-impl<R: Read> Read for Payload<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
-    }
 }
 
 #[cfg(test)]
@@ -211,7 +178,7 @@ mod tests {
     fn opened(payload: &[u8]) -> Result<Vec<u8>, String> {
         let mut out = Vec::new();
         let key = payload_key(&[7; 16], &[9; 16]).unwrap();
-        Payload::new(key, payload).read_to_end(&mut out).map(|_| out).map_err(|error| error.to_string())
+        Payload::reader(key, payload).read_to_end(&mut out).map(|_| out).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! A body being read: AES-CBC and, for layout B only, AES-ECB, with PKCS#7 padding, a chunk at a time.
 
 use crate::body::BLOCK;
+use crate::chunks::{ChunkReader, Chunks, Plain, fill};
 use crate::open::decrypt_failed;
 use aes::cipher::inout::InOutBuf;
 use aes::cipher::{BlockDecryptMut, KeyInit, KeyIvInit, consts::U16};
 use aes::{Aes128, Aes256};
-use std::io::{self, BufRead, Read};
-use zeroize::Zeroizing;
+use std::io::{self, Read};
 
 /// Bytes decrypted at once; a multiple of [`BLOCK`], and of a page, so that whole pages are written.
 const CHUNK: usize = 128 * 1024;
@@ -44,74 +44,37 @@ impl BodyCipher {
     }
 }
 
-/// The plaintext of a body. A wrong length or padding is the one error of decryption, at the end (A7).
+/// A body. A wrong length or padding is the one error of decryption, at the end (A7).
 ///
 /// The last block comes only once its padding is right; the ones before it have come already.
-pub(crate) struct CipherReader<R> {
+pub(crate) struct Body<R> {
     cipher: BodyCipher,
     input: R,
-    /// Plaintext up to `ready`, then ciphertext up to `held`.
-    chunk: Zeroizing<Vec<u8>>,
-    /// Plaintext taken.
-    taken: usize,
-    ready: usize,
+    /// End of the ciphertext that is in the chunk behind the plaintext.
     held: usize,
-    ended: bool,
 }
 
-impl<R: Read> CipherReader<R> {
-    pub(crate) fn new(cipher: BodyCipher, input: R) -> Self {
-        let chunk = Zeroizing::new(vec![0; CHUNK + BLOCK]);
-        Self { cipher, input, chunk, taken: 0, ready: 0, held: 0, ended: false }
+impl<R: Read> Body<R> {
+    /// The plaintext.
+    pub(crate) fn reader(cipher: BodyCipher, input: R) -> ChunkReader<Self> {
+        ChunkReader::new(Self { cipher, input, held: 0 }, CHUNK + BLOCK)
     }
+}
 
-    fn refill(&mut self) -> io::Result<()> {
-        self.chunk.copy_within(self.ready..self.held, 0);
-        self.held -= self.ready;
-        (self.taken, self.ready) = (0, 0);
-        while self.held < self.chunk.len() {
-            match self.input.read(&mut self.chunk[self.held..]) {
-                Ok(0) => break,
-                Ok(count) => self.held += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.ended = self.held < self.chunk.len();
+impl<R: Read> Chunks for Body<R> {
+    fn refill(&mut self, chunk: &mut [u8], spent: usize) -> io::Result<Plain> {
+        chunk.copy_within(spent..self.held, 0);
+        self.held -= spent;
+        fill(&mut self.input, chunk, &mut self.held)?;
+        let last = self.held < chunk.len();
         // The last block waits for the end of input: only there does padding mean anything.
-        let whole = if self.ended { self.held } else { CHUNK };
+        let whole = if last { std::mem::take(&mut self.held) } else { CHUNK };
         if whole == 0 || whole % BLOCK != 0 {
             return Err(decrypt_failed());
         }
-        self.cipher.decrypt_blocks(&mut self.chunk[..whole]);
-        if self.ended {
-            self.ready = unpadded(&self.chunk[..whole]).ok_or_else(decrypt_failed)?;
-            self.held = self.ready;
-        } else {
-            self.ready = whole;
-        }
-        Ok(())
-    }
-}
-
-impl<R: Read> BufRead for CipherReader<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.taken == self.ready && !self.ended {
-            self.refill()?;
-        }
-        Ok(&self.chunk[self.taken..self.ready])
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.taken = self.ready.min(self.taken + count);
-    }
-}
-
-impl<R: Read> Read for CipherReader<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.fill_buf()?.read(buffer)?;
-        self.consume(count);
-        Ok(count)
+        self.cipher.decrypt_blocks(&mut chunk[..whole]);
+        let ready = if last { unpadded(&chunk[..whole]).ok_or_else(decrypt_failed)? } else { whole };
+        Ok(Plain { ready, last })
     }
 }
 
@@ -127,7 +90,7 @@ fn unpadded(plain: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyCipher, CHUNK, CipherReader, unpadded};
+    use super::{Body, BodyCipher, CHUNK, unpadded};
     use crate::body::CbcWriter;
     use std::io::{self, Read, Write};
 
@@ -140,7 +103,7 @@ mod tests {
     fn decrypt(body: &[u8]) -> io::Result<Vec<u8>> {
         let mut out = Vec::new();
         let cipher = BodyCipher::cbc(&[7; 32], &[9; 16]).unwrap();
-        CipherReader::new(cipher, body).read_to_end(&mut out).map(|_| out)
+        Body::reader(cipher, body).read_to_end(&mut out).map(|_| out)
     }
 
     #[test]

@@ -49,6 +49,8 @@ mod age_payload;
 mod age_plugin;
 mod body;
 #[cfg(feature = "open")]
+mod chunks;
+#[cfg(feature = "open")]
 mod cipher;
 mod digest;
 mod key;

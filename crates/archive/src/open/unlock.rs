@@ -4,7 +4,7 @@ use super::error::Broken;
 use super::{Layout, OpenError, RecipientFacts};
 use crate::Identity;
 use crate::body::BLOCK;
-use crate::cipher::{BodyCipher, CipherReader};
+use crate::cipher::{Body, BodyCipher};
 use crate::private_key::PrivateKey;
 use base64::{Engine, engine::general_purpose::STANDARD, read::DecoderReader};
 use std::io::{self, BufRead, Read};
@@ -109,13 +109,13 @@ impl Unlocked {
         match self {
             Self::Aes(key) if layout == Layout::B => {
                 let cipher = BodyCipher::ecb(&key).ok_or(OpenError::Decrypt)?;
-                Ok(Box::new(CipherReader::new(cipher, DecoderReader::new(input, &STANDARD))))
+                Ok(Box::new(Body::reader(cipher, DecoderReader::new(input, &STANDARD))))
             }
             Self::Aes(key) => {
                 let mut iv = [0; BLOCK];
                 input.read_exact(&mut iv).map_err(|source| broken(source, io::ErrorKind::UnexpectedEof))?;
                 let cipher = BodyCipher::cbc(&key, &iv).ok_or(OpenError::Decrypt)?;
-                Ok(Box::new(CipherReader::new(cipher, input)))
+                Ok(Box::new(Body::reader(cipher, input)))
             }
             #[cfg(feature = "age")]
             Self::Age(identities) => crate::age_payload::reader(&identities, input).map_err(|source| match source {
