@@ -1,5 +1,6 @@
 //! `iexecd sms`: the service, and the commands beside it.
 
+mod audit;
 mod dumps;
 mod explain;
 mod place;

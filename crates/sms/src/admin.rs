@@ -2,15 +2,15 @@
 //!
 //! Each works on a live store, `SQLite` or PostgreSQL, except [`restore`], which makes one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use iexec_protocol::Address;
+use iexec_protocol::{Address, Timestamp};
 use iexec_service::BoxFuture;
 
 pub use crate::store::{
-    AuditHead, BackupCounts, BackupKey, BackupTo, DatabaseUrl, KekSource, KeyLine, Location, Rotated,
+    AuditHead, AuditPart, BackupCounts, BackupKey, BackupTo, DatabaseUrl, KekSource, KeyLine, Location, Rotated,
 };
-use crate::store::{broker_address, rotation, verify};
+use crate::store::{broker_address, export, prune, rotation, verify};
 
 /// The data keys, and what they are wrapped under.
 pub fn keys(at: Location) -> BoxFuture<'static, anyhow::Result<Vec<KeyLine>>> {
@@ -42,7 +42,7 @@ pub fn restore(at: Location, file: PathBuf, key: BackupKey) -> BoxFuture<'static
     Box::pin(async move { crate::store::restore(&at, &file, &key).await })
 }
 
-/// Follows the audit log from an entry on; its head.
+/// Follows the audit log from an entry on, or from where it was pruned to if that is later; its head.
 ///
 /// # Errors
 /// An entry was changed, removed or moved. That the end was cut off shows only against a `known` head.
@@ -52,6 +52,36 @@ pub fn verify_audit(
     known: Option<AuditHead>,
 ) -> BoxFuture<'static, anyhow::Result<AuditHead>> {
     Box::pin(async move { verify::verify(&at, from, known).await })
+}
+
+/// Writes the audit log's entries from `from` on, and before a time, to a new file, following the chain on the way.
+///
+/// # Errors
+/// There are none, the log does not verify, or the file is there.
+pub fn export_audit(
+    at: Location,
+    out: PathBuf,
+    from: u64,
+    before: Option<Timestamp>,
+) -> BoxFuture<'static, anyhow::Result<AuditPart>> {
+    Box::pin(async move { export::export(&at, &out, from, before).await })
+}
+
+/// Follows the chain of an exported part of the audit log.
+///
+/// # Errors
+/// It is no export, or something in it was changed, removed or moved.
+pub fn verify_export(file: &Path) -> anyhow::Result<AuditPart> {
+    export::check(file)
+}
+
+/// Exports the audit log's entries from before a time to a new file, then deletes them.
+///
+/// # Errors
+/// There are none, the log does not verify as far as it would be pruned, or the file cannot be written: then nothing is
+/// deleted.
+pub fn prune_audit(at: Location, before: Timestamp, out: PathBuf) -> BoxFuture<'static, anyhow::Result<AuditPart>> {
+    Box::pin(async move { prune::prune(&at, before, &out).await })
 }
 
 /// Hands each entry of the audit log from `from` on to `show`, as one JSON object.

@@ -3,6 +3,7 @@
 mod audited;
 mod collateral;
 mod document;
+mod fault;
 pub(crate) mod limits;
 mod owner;
 mod secrets;
@@ -27,6 +28,7 @@ use tokio::sync::OnceCell;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use self::audited::tell as tell_refusals;
 use self::limits::Limits;
 use crate::{
     store::{Store, StoreError},

@@ -56,8 +56,8 @@ pub const SIMULATED_COLLATERAL: &str = "collateral.json";
 /// The folder of collateral, in the data folder.
 const COLLATERAL: &str = "collateral";
 
-/// Largest body of any request, in bytes; the routes have smaller ones.
-const MAX_BODY: usize = 64 * 1024;
+/// Largest body of any request, in bytes: evidence's. The other routes have smaller ones.
+const MAX_BODY: usize = iexec_protocol::evidence::MAX_JSON;
 
 /// An SMS's settings.
 #[derive(Clone, Debug)]
@@ -144,15 +144,20 @@ impl Sms {
         self.listener.origin()
     }
 
-    /// Answers until `stop`.
+    /// Answers until `stop`. When it returns, the store is closed: another SMS may open it.
     pub fn serve(self, stop: CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> {
         let (metrics, checks) = (self.context.metrics.clone(), http::checks(&self.context));
         let options = Options { body: MAX_BODY, cors: true, metrics, checks, ..Options::default() };
         let router = http::router(Arc::clone(&self.context));
         Box::pin(async move {
-            let purge = tokio::spawn(purge::purge(self.context, stop.clone()));
+            let context = self.context;
+            let purge = tokio::spawn(purge::purge(Arc::clone(&context), stop.clone()));
+            let tell = tokio::spawn(http::tell_refusals(Arc::clone(&context), stop.clone()));
             let served = serve(self.listener, router, options, stop).await;
-            purge.await.context("the purge panicked")?;
+            let ended = (purge.await, tell.await);
+            context.store.close().await;
+            ended.0.context("the purge panicked")?;
+            ended.1.context("the count of refusals panicked")?;
             served
         })
     }

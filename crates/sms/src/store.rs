@@ -9,10 +9,13 @@ mod backup;
 mod challenges;
 mod engine;
 mod error;
+pub(crate) mod export;
 mod kek;
 mod keys;
 mod location;
 mod nonces;
+pub(crate) mod prune;
+mod refusals;
 pub(crate) mod rotation;
 mod secrets;
 mod sessions;
@@ -28,6 +31,7 @@ use iexec_service::clock;
 use self::{
     engine::{Engine, Place},
     keys::KeyRing,
+    refusals::Refusals,
     writer::{Batch, Write, Writer},
 };
 
@@ -36,7 +40,9 @@ pub use backup::{BackupCounts, BackupKey, BackupTo};
 pub(crate) use backup::{backup, restore};
 pub(crate) use challenges::broker_address;
 pub(crate) use error::StoreError;
+pub use export::AuditPart;
 pub use location::{DatabaseUrl, KekSource, Location};
+pub(crate) use refusals::{Refused, Source};
 pub use rotation::{KeyLine, Rotated};
 pub(crate) use secrets::{Created, Deleted, Fence, Listed, Put, Updated};
 pub(crate) use sessions::{Pending, Stored};
@@ -54,6 +60,7 @@ pub(crate) struct Store {
     engine: Arc<Engine>,
     ring: Arc<KeyRing>,
     writer: Writer,
+    refusals: Refusals,
     quota: u64,
 }
 
@@ -63,7 +70,7 @@ impl Store {
         let (engine, ring) = open(location, true).await?;
         let (engine, ring) = (Arc::new(engine), Arc::new(ring));
         let writer = Writer::start(&engine, &ring);
-        Ok(Self { engine, ring, writer, quota: QUOTA })
+        Ok(Self { engine, ring, writer, refusals: Refusals::default(), quota: QUOTA })
     }
 
     /// The same, with this many secrets per owner.
@@ -72,9 +79,11 @@ impl Store {
         Self { quota, ..self }
     }
 
-    /// Does the writes that wait, and closes.
-    #[cfg(test)]
-    pub(crate) async fn close(self) {
+    /// Tells the log what was counted, does the writes that wait, and closes: then another may open it.
+    pub(crate) async fn close(&self) {
+        if let Err(error) = self.tell_refusals().await {
+            tracing::warn!("refusals since the last minute are not in the audit log: {error}");
+        }
         self.writer.close().await;
         self.engine.close().await;
     }

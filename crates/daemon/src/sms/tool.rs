@@ -10,12 +10,11 @@ use clap::{Args, Subcommand};
 use iexec_service::logging;
 use iexec_sms::{
     KekSource, Location,
-    admin::{self, AuditHead, BackupKey, BackupTo, KeyLine},
+    admin::{self, BackupKey, BackupTo, KeyLine},
 };
-use serde_json::Value;
 
-use super::explain;
 use super::place::{Place, kek};
+use super::{audit, explain};
 
 /// A command beside the service.
 #[derive(Subcommand)]
@@ -34,14 +33,14 @@ pub(crate) enum Tool {
     Collateral(explain::Collateral),
     /// Say the address of this SMS as a TEE broker
     BrokerKey(List),
-    /// Check or show the audit log
+    /// Check, show, export or prune the audit log
     #[command(subcommand)]
-    Audit(Audit),
+    Audit(audit::Audit),
 }
 
 /// The store that a command works on.
 #[derive(Args)]
-struct At {
+pub(super) struct At {
     /// Folder of the SMS
     #[arg(long, value_name = "FOLDER")]
     data: PathBuf,
@@ -50,7 +49,7 @@ struct At {
 }
 
 impl At {
-    fn location(self) -> Location {
+    pub(super) fn location(self) -> Location {
         self.place.at(&self.data)
     }
 }
@@ -127,46 +126,6 @@ pub(crate) struct Restore {
     passphrase: Option<PathBuf>,
 }
 
-#[derive(Subcommand)]
-pub(crate) enum Audit {
-    /// Check that no entry was changed, removed or moved
-    Verify(Verify),
-    /// Show the entries
-    Show(Show),
-    /// Say the log's head: kept elsewhere, it shows later that the log's end is still there
-    Head(Head),
-}
-
-#[derive(Args)]
-pub(crate) struct Verify {
-    #[command(flatten)]
-    at: At,
-    /// First entry to check; the one before it is believed
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
-    from: u64,
-    /// A head that was kept elsewhere
-    #[arg(long, value_name = "NUMBER:HASH")]
-    head: Option<AuditHead>,
-}
-
-#[derive(Args)]
-pub(crate) struct Show {
-    #[command(flatten)]
-    at: At,
-    /// First entry to show
-    #[arg(long, value_name = "NUMBER", default_value = "1")]
-    from: u64,
-    /// The entries as they are hashed, one JSON object in a line
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct Head {
-    #[command(flatten)]
-    at: At,
-}
-
 /// Does it.
 pub(super) fn run(tool: Tool) -> Result<()> {
     let tool = match tool {
@@ -183,7 +142,7 @@ pub(super) fn run(tool: Tool) -> Result<()> {
             Tool::Keys(keys) => self::keys(keys).await,
             Tool::Backup(backup) => self::backup(backup).await,
             Tool::Restore(restore) => self::restore(restore).await,
-            Tool::Audit(audit) => self::audit(audit).await,
+            Tool::Audit(audit) => audit::run(audit).await,
             // Done above, with a runtime of their own.
             Tool::Explain(_) | Tool::Collateral(_) => Ok(()),
             Tool::BrokerKey(List { at, json }) => {
@@ -247,33 +206,6 @@ async fn restore(restore: Restore) -> Result<()> {
     answer(&format!("restored: {counts}"))
 }
 
-async fn audit(audit: Audit) -> Result<()> {
-    match audit {
-        Audit::Verify(Verify { at, from, head }) => {
-            let head = admin::verify_audit(at.location(), from, head).await?;
-            answer(&format!("{head}"))
-        }
-        Audit::Show(Show { at, from, json }) => {
-            let show = move |entry: &str| if json { answer(entry) } else { answer(&words(entry)) };
-            admin::show_audit(at.location(), from, show).await
-        }
-        Audit::Head(Head { at }) => answer(&admin::audit_head(at.location()).await?.to_string()),
-    }
-}
-
-/// `<number> <time> <event> <field>=<value> …`
-fn words(entry: &str) -> String {
-    let Ok(Value::Object(mut fields)) = serde_json::from_str(entry) else { return entry.to_owned() };
-    let mut take = |name: &str| fields.remove(name).map(|value| text(&value)).unwrap_or_default();
-    let first = format!("{} {} {}", take("seq"), take("time"), take("event"));
-    fields.iter().fold(first, |line, (name, value)| format!("{line} {name}={}", text(value)))
-}
-
-fn text(value: &Value) -> String {
-    // What callers name may hold anything: a line stays one line.
-    value.as_str().map_or_else(|| value.to_string(), |text| text.escape_debug().to_string())
-}
-
-fn answer(text: &str) -> Result<()> {
+pub(super) fn answer(text: &str) -> Result<()> {
     Ok(writeln!(io::stdout().lock(), "{text}")?)
 }

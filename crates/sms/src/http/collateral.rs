@@ -10,7 +10,7 @@ use axum::{
 use iexec_attestation::{Collateral, needs};
 use iexec_protocol::{
     call::sms::PlatformCollateral,
-    evidence::{Evidence, MAX_CERTIFICATES, MAX_QUOTE},
+    evidence::{Evidence, MAX_JSON},
 };
 use iexec_service::{Json, Problem, caller::ClientAddress, clock};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -18,12 +18,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{RETRY_AFTER, Shared, document::schema, v2};
 use crate::collateral::CollateralError;
 
-/// Largest evidence read: quote and certificates in base64, and what is around them.
-const MAX_EVIDENCE: usize = (MAX_QUOTE + MAX_CERTIFICATES) / 3 * 4 + 4 * 1024;
-
 /// The route.
 pub(super) fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(v2_collateral)).layer(DefaultBodyLimit::max(MAX_EVIDENCE))
+    OpenApiRouter::new().routes(routes!(v2_collateral)).layer(DefaultBodyLimit::max(MAX_JSON))
 }
 
 /// What the vendor of the evidence's platform says of it. Any evidence may be asked about; nothing of it is decided here.
@@ -57,7 +54,7 @@ async fn v2_collateral(
 fn read(body: Result<Bytes, BytesRejection>) -> Result<Evidence, Problem> {
     let bytes = body.map_err(|error| match error.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("evidence has at most {MAX_EVIDENCE} bytes"))
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("evidence has at most {MAX_JSON} bytes"))
         }
         _ => Problem::bad_request(error.body_text()),
     })?;

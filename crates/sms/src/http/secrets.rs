@@ -1,26 +1,25 @@
 //! iExec's API for secrets: `/secrets`, `/apps` and `/requesters`. Is a secret there, keep it, replace it (spec SMS-10 to
 //! SMS-17). Nothing reads one back.
 
+mod asked;
 mod refusal;
 
 use axum::{
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode},
 };
-use iexec_protocol::{
-    call::sms::SecretId,
-    secret::{MAX_SECRET, SecretKind},
-};
-use serde::Deserialize;
+use iexec_protocol::{call::sms::SecretId, secret::MAX_SECRET};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use asked::{App, Asked, Requester, Web2, Web3, app, requester, web2, web3};
 use refusal::Refusal;
 pub(super) use refusal::Said;
 
 use super::{
     Context, Shared, address,
-    audited::audited,
-    document::schema::{AddressText, RequesterKey, SecretValue, Web2Name},
+    audited::{Caller, audited},
+    document::schema::SecretValue,
+    fault::Fault,
     owner::speaker,
     signature,
     value::{Body, value},
@@ -40,52 +39,10 @@ pub(super) fn routes() -> OpenApiRouter<Shared> {
         .layer(DefaultBodyLimit::max(MAX_SECRET))
 }
 
-/// Query of `/secrets/web2`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Web2 {
-    owner_address: Option<String>,
-    secret_name: Option<String>,
-}
-
-/// Query of `/secrets/web3`.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Web3 {
-    secret_address: Option<String>,
-}
-
-type Asked<T> = Result<Query<T>, QueryRejection>;
-
-fn web2(query: Asked<Web2>) -> Result<SecretId, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
-    let owner = address("ownerAddress", query.owner_address.as_deref()).map_err(Refusal::Malformed)?;
-    let name = query.secret_name.ok_or_else(|| Refusal::Malformed("parameter secretName is missing".into()))?;
-    Ok(SecretId::new(SecretKind::Web2, owner, &name)?)
-}
-
-fn web3(query: Asked<Web3>) -> Result<SecretId, Refusal> {
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
-    let asset = address("secretAddress", query.secret_address.as_deref()).map_err(Refusal::Malformed)?;
-    Ok(SecretId::Web3 { asset })
-}
-
-fn app(app: &str) -> Result<SecretId, Refusal> {
-    Ok(SecretId::App { app: address("appAddress", Some(app)).map_err(Refusal::Malformed)? })
-}
-
-fn requester(requester: &str, key: &str) -> Result<SecretId, Refusal> {
-    let requester = address("requesterAddress", Some(requester)).map_err(Refusal::Malformed)?;
-    Ok(SecretId::new(SecretKind::Requester, requester, key)?)
-}
-
 /// Does the SMS have this secret of a wallet?
 #[utoipa::path(
     head, path = "/secrets/web2", tag = "secrets",
-    params(
-        ("ownerAddress" = AddressText, Query, description = "The wallet"),
-        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
-    ),
+    params(Web2),
     responses((status = 204, description = "Yes"), V1Asked),
 )]
 async fn web2_exists(State(sms): State<Shared>, query: Asked<Web2>) -> Reply {
@@ -95,37 +52,43 @@ async fn web2_exists(State(sms): State<Shared>, query: Asked<Web2>) -> Reply {
 /// Keep a secret of a wallet that is not there yet.
 #[utoipa::path(
     post, path = "/secrets/web2", tag = "secrets",
-    params(
-        ("ownerAddress" = AddressText, Query, description = "The wallet, which signs"),
-        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
-    ),
+    params(Web2),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 204, description = "Kept"), V1Set),
     security(("v1" = [])),
 )]
-async fn web2_create(State(sms): State<Shared>, query: Asked<Web2>, headers: HeaderMap, body: Body) -> Reply {
-    set(&sms, &web2(query)?, &headers, body, false).await
+async fn web2_create(
+    State(sms): State<Shared>,
+    caller: Caller,
+    query: Asked<Web2>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    set(&sms, caller, &web2(query)?, &headers, body, false).await
 }
 
 /// Replace a secret of a wallet by a value that it never had.
 #[utoipa::path(
     put, path = "/secrets/web2", tag = "secrets",
-    params(
-        ("ownerAddress" = AddressText, Query, description = "The wallet, which signs"),
-        ("secretName" = Web2Name, Query, description = "The secret's name; upper and lower case are the same"),
-    ),
+    params(Web2),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 204, description = "Kept, or the value was this one already"), V1Set),
     security(("v1" = [])),
 )]
-async fn web2_update(State(sms): State<Shared>, query: Asked<Web2>, headers: HeaderMap, body: Body) -> Reply {
-    set(&sms, &web2(query)?, &headers, body, true).await
+async fn web2_update(
+    State(sms): State<Shared>,
+    caller: Caller,
+    query: Asked<Web2>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    set(&sms, caller, &web2(query)?, &headers, body, true).await
 }
 
 /// Does the SMS have the key of this dataset?
 #[utoipa::path(
     head, path = "/secrets/web3", tag = "secrets",
-    params(("secretAddress" = AddressText, Query, description = "The dataset")),
+    params(Web3),
     responses((status = 204, description = "Yes"), V1Asked),
 )]
 async fn web3_exists(State(sms): State<Shared>, query: Asked<Web3>) -> Reply {
@@ -135,68 +98,75 @@ async fn web3_exists(State(sms): State<Shared>, query: Asked<Web3>) -> Reply {
 /// Keep a dataset's key that is not there yet.
 #[utoipa::path(
     post, path = "/secrets/web3", tag = "secrets",
-    params(("secretAddress" = AddressText, Query, description = "The dataset, whose owner on chain signs")),
+    params(Web3),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 204, description = "Kept"), V1Set),
     security(("v1" = [])),
 )]
-async fn web3_create(State(sms): State<Shared>, query: Asked<Web3>, headers: HeaderMap, body: Body) -> Reply {
-    set(&sms, &web3(query)?, &headers, body, false).await
+async fn web3_create(
+    State(sms): State<Shared>,
+    caller: Caller,
+    query: Asked<Web3>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    set(&sms, caller, &web3(query)?, &headers, body, false).await
 }
 
 /// Does the SMS have the developer's secret of this app?
 #[utoipa::path(
     head, path = "/apps/{app}/secrets", tag = "secrets",
-    params(("app" = AddressText, Path, description = "The app")),
+    params(App),
     responses((status = 204, description = "Yes"), V1Asked),
 )]
-async fn app_exists(State(sms): State<Shared>, Path(address): Path<String>) -> Reply {
-    exists(&sms, &app(&address)?).await
+async fn app_exists(State(sms): State<Shared>, Path(path): Path<App>) -> Reply {
+    exists(&sms, &app(&path)?).await
 }
 
 /// Keep an app developer's secret that is not there yet.
 #[utoipa::path(
     post, path = "/apps/{app}/secrets", tag = "secrets",
-    params(("app" = AddressText, Path, description = "The app, whose owner on chain signs")),
+    params(App),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 204, description = "Kept"), V1Set),
     security(("v1" = [])),
 )]
-async fn app_create(State(sms): State<Shared>, Path(address): Path<String>, headers: HeaderMap, body: Body) -> Reply {
-    set(&sms, &app(&address)?, &headers, body, false).await
+async fn app_create(
+    State(sms): State<Shared>,
+    caller: Caller,
+    Path(path): Path<App>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply {
+    set(&sms, caller, &app(&path)?, &headers, body, false).await
 }
 
 /// Does the SMS have this secret of a requester?
 #[utoipa::path(
     head, path = "/requesters/{requester}/secrets/{key}", tag = "secrets",
-    params(
-        ("requester" = AddressText, Path, description = "The requester's wallet"),
-        ("key" = RequesterKey, Path, description = "The secret's name"),
-    ),
+    params(Requester),
     responses((status = 204, description = "Yes"), V1Asked),
 )]
-async fn requester_exists(State(sms): State<Shared>, Path((address, key)): Path<(String, String)>) -> Reply {
-    exists(&sms, &requester(&address, &key)?).await
+async fn requester_exists(State(sms): State<Shared>, Path(path): Path<Requester>) -> Reply {
+    exists(&sms, &requester(&path)?).await
 }
 
 /// Keep a requester's secret that is not there yet.
 #[utoipa::path(
     post, path = "/requesters/{requester}/secrets/{key}", tag = "secrets",
-    params(
-        ("requester" = AddressText, Path, description = "The requester's wallet, which signs"),
-        ("key" = RequesterKey, Path, description = "The secret's name"),
-    ),
+    params(Requester),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 204, description = "Kept"), V1Set),
     security(("v1" = [])),
 )]
 async fn requester_create(
     State(sms): State<Shared>,
-    Path((address, key)): Path<(String, String)>,
+    caller: Caller,
+    Path(path): Path<Requester>,
     headers: HeaderMap,
     body: Body,
 ) -> Reply {
-    set(&sms, &requester(&address, &key)?, &headers, body, false).await
+    set(&sms, caller, &requester(&path)?, &headers, body, false).await
 }
 
 type Reply = Result<StatusCode, Refusal>;
@@ -206,9 +176,9 @@ async fn exists(sms: &Context, id: &SecretId) -> Reply {
 }
 
 /// Size and signature first, the chain only for a signed request of an asset, the store last (spec SMS-12).
-async fn set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Reply {
+async fn set(sms: &Context, caller: Caller, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Reply {
     let outcome = try_set(sms, id, headers, body, update).await.map_err(|refusal| refusal.of(id));
-    let outcome = audited(sms, "set", outcome, |entry| entry.secret(id)).await;
+    let outcome = audited(sms, caller, "set", outcome, |entry| entry.secret(id)).await;
     let words = outcome.as_ref().map_or_else(Refusal::title, |()| if update { "updated" } else { "kept" });
     let kind = id.kind().name();
     tracing::info!(kind, path = id.path(), outcome = words, "secret");
@@ -222,10 +192,8 @@ async fn set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, upda
 
 async fn try_set(sms: &Context, id: &SecretId, headers: &HeaderMap, body: Body, update: bool) -> Result<(), Refusal> {
     let value = value(body)?;
-    let signature = signature(headers).map_err(Refusal::Unsigned)?;
-    // A signature of nobody asks the chain nothing.
-    let signed = Signed::challenge(id, &value, &signature);
-    let signed = signed.ok_or_else(|| Refusal::Unsigned("no key can have made it".into()))?;
+    let signature = signature(headers).map_err(Fault::Unsigned)?;
+    let signed = Signed::challenge(id, &value, &signature).ok_or_else(Fault::nobody)?;
     sms.limits.admit(id.kind(), id.owner(), signed.signer())?;
     let owner = speaker(sms, id.kind(), id.owner()).await?;
     let approved = signed.approve(owner)?;

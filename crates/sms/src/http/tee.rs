@@ -1,4 +1,6 @@
-//! `/tee`: challenges, sessions, evidence, and which TEE this SMS believes in (spec SMS-30 to SMS-50).
+//! `/tee`: challenges, sessions, evidence (spec SMS-30 to SMS-50).
+
+mod properties;
 
 use axum::{
     body::Bytes,
@@ -9,9 +11,9 @@ use axum::{
 use iexec_protocol::{
     authorization::WorkerpoolAuthorization,
     call::sms::{Data, SessionOffer},
-    evidence::{Evidence, MAX_QUOTE, Tee},
+    evidence::{Evidence, MAX_JSON, Tee},
     id::TaskId,
-    session::{SealedSession, VERSION, paths::ENCLAVE},
+    session::SealedSession,
 };
 use iexec_service::{Json, clock, serve::Failed};
 use serde::de::DeserializeOwned;
@@ -20,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     Context, RETRY_AFTER, Shared,
-    audited::{Decided, audited},
+    audited::{Caller, Decided, audited, word},
     document::schema::{self, HashText},
     signature,
 };
@@ -31,8 +33,6 @@ use crate::{
 
 /// Largest authorization read, in bytes.
 const MAX_AUTHORIZATION: usize = 8 * 1024;
-/// Largest evidence read: its quote in base64, and what is around it.
-const MAX_EVIDENCE: usize = MAX_QUOTE / 3 * 4 + 4 * 1024;
 
 type Body = Result<Bytes, BytesRejection>;
 
@@ -40,123 +40,11 @@ type Body = Result<Bytes, BytesRejection>;
 pub(super) fn routes() -> OpenApiRouter<Shared> {
     let limited = |routes, bytes| OpenApiRouter::new().routes(routes).layer(DefaultBodyLimit::max(bytes));
     OpenApiRouter::new()
-        .routes(routes!(framework))
-        .routes(routes!(properties_of_framework))
-        .routes(routes!(properties))
+        .merge(properties::routes())
         .routes(routes!(challenge))
         .merge(limited(routes!(offer), MAX_AUTHORIZATION))
         .merge(limited(routes!(vouch), MAX_AUTHORIZATION))
-        .merge(limited(routes!(release), MAX_EVIDENCE))
-}
-
-/// The TEE that evidence is accepted of, in upper case; a simulation says so.
-#[utoipa::path(
-    get, path = "/tee/framework", tag = "tee",
-    responses((status = 200, description = "Its name", body = String, content_type = "application/json"), NoTee),
-)]
-async fn framework(State(sms): State<Shared>) -> Result<Json<String>, NoTee> {
-    accepted(&sms).map(Json)
-}
-
-fn accepted(sms: &Context) -> Result<String, NoTee> {
-    let none =
-        || NoTee::of("SECURE_SESSION_NO_TEE_FRAMEWORK", "this SMS accepts evidence of no TEE: it was told of none");
-    sms.trust.tees.first().map(|tee| tee.name().to_uppercase()).ok_or_else(none)
-}
-
-/// What iExec's workers ask of the programs before and after the app: here one enclave program has all three stages.
-#[derive(serde::Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct TeeProperties {
-    /// The TEE, in upper case.
-    tee_framework: String,
-    /// Version of the enclave program's sessions.
-    tee_framework_version: &'static str,
-    /// The stage before the app.
-    pre_compute_properties: StageProperties,
-    /// The stage after it.
-    post_compute_properties: StageProperties,
-}
-
-/// A stage of the enclave program.
-#[derive(Clone, serde::Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct StageProperties {
-    /// No image: the worker mounts the program into the app's image.
-    image: &'static str,
-    /// Left to the policy: several programs may be allowed.
-    fingerprint: &'static str,
-    /// The program's path.
-    entrypoint: &'static str,
-    /// No limit of its own.
-    heap_size_in_bytes: u64,
-}
-
-/// What iExec's workers ask of the stages around the app, in its older form.
-#[utoipa::path(
-    get, path = "/tee/properties/{framework}", tag = "tee",
-    params(("framework" = String, Path, description = "The TEE, as `/tee/framework` tells it, in any case")),
-    responses((status = 200, description = "The stages", body = TeeProperties), Properties),
-)]
-async fn properties_of_framework(
-    State(sms): State<Shared>,
-    Path(framework): Path<String>,
-) -> Result<Json<TeeProperties>, NoTee> {
-    stages(&sms, &framework, VERSION)
-}
-
-/// What iExec's workers ask of the stages around the app.
-#[utoipa::path(
-    get, path = "/tee/properties/{framework}/{version}", tag = "tee",
-    params(
-        ("framework" = String, Path, description = "The TEE, as `/tee/framework` tells it, in any case"),
-        ("version" = String, Path, description = "Version of sessions, as an answer without it tells it"),
-    ),
-    responses((status = 200, description = "The stages", body = TeeProperties), Properties),
-)]
-async fn properties(
-    State(sms): State<Shared>,
-    Path((framework, version)): Path<(String, String)>,
-) -> Result<Json<TeeProperties>, NoTee> {
-    stages(&sms, &framework, &version)
-}
-
-fn stages(sms: &Context, framework: &str, version: &str) -> Result<Json<TeeProperties>, NoTee> {
-    let tee_framework = accepted(sms)?;
-    if !tee_framework.eq_ignore_ascii_case(framework) {
-        let detail = format!("this SMS accepts {tee_framework}");
-        return Err(NoTee { status: StatusCode::CONFLICT, ..NoTee::of("SECURE_SESSION_NO_TEE_FRAMEWORK", detail) });
-    }
-    if version != VERSION {
-        return Err(NoTee::of("NO_SESSION_REQUEST", format!("this SMS makes sessions of version {VERSION}")));
-    }
-    let stage = StageProperties { image: "", fingerprint: "", entrypoint: ENCLAVE, heap_size_in_bytes: 0 };
-    Ok(Json(TeeProperties {
-        tee_framework,
-        tee_framework_version: VERSION,
-        pre_compute_properties: stage.clone(),
-        post_compute_properties: stage,
-    }))
-}
-
-/// Another TEE than is asked for, or none.
-#[derive(Debug)]
-struct NoTee {
-    status: StatusCode,
-    error: &'static str,
-    detail: String,
-}
-
-impl NoTee {
-    fn of(error: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::NOT_FOUND, error, detail: detail.into() }
-    }
-}
-
-impl IntoResponse for NoTee {
-    fn into_response(self) -> Response {
-        (self.status, Json(TeeRefusal { error: self.error, detail: self.detail })).into_response()
-    }
+        .merge(limited(routes!(release), MAX_JSON))
 }
 
 /// A refusal's body.
@@ -175,9 +63,14 @@ pub(super) struct TeeRefusal {
     responses((status = 200, description = "The challenge's address", body = String, content_type = "text/plain"), Refused),
     security(("v1" = [])),
 )]
-async fn challenge(State(sms): State<Shared>, Path(task): Path<String>, headers: HeaderMap) -> Result<String, Refusal> {
+async fn challenge(
+    State(sms): State<Shared>,
+    caller: Caller,
+    Path(task): Path<String>,
+    headers: HeaderMap,
+) -> Result<String, Refusal> {
     let outcome = try_challenge(&sms, &task, &headers).await;
-    let outcome = audited(&sms, "challenge", outcome, |entry| entry.with("task", &task)).await;
+    let outcome = audited(&sms, caller, "challenge", outcome, |entry| entry.with("task", word(&task))).await;
     count(&sms, "sms_challenges_total", "Requests for a challenge, by outcome.", &[], &outcome);
     outcome
 }
@@ -198,9 +91,14 @@ async fn try_challenge(sms: &Context, task: &str, headers: &HeaderMap) -> Result
     responses((status = 200, description = "The offer", body = schema::Offered), Refused),
     security(("v1" = [])),
 )]
-async fn offer(State(sms): State<Shared>, headers: HeaderMap, body: Body) -> Result<Json<Data<SessionOffer>>, Refusal> {
+async fn offer(
+    State(sms): State<Shared>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Data<SessionOffer>>, Refusal> {
     let outcome = try_offer(&sms, &headers, body).await;
-    let outcome = audited(&sms, "session", outcome, |entry| entry).await;
+    let outcome = audited(&sms, caller, "session", outcome, |entry| entry).await;
     count(&sms, "sms_sessions_offered_total", "Requests for a session, by outcome.", &[], &outcome);
     outcome.map(|data| Json(Data { data }))
 }
@@ -222,9 +120,13 @@ async fn try_offer(sms: &Context, headers: &HeaderMap, body: Body) -> Result<Ses
     request_body(content = schema::Authorization, content_type = "application/json"),
     responses((status = 200, description = "The authorization, signed by the broker", body = schema::Vouched), Refused),
 )]
-async fn vouch(State(sms): State<Shared>, body: Body) -> Result<Json<Data<WorkerpoolAuthorization>>, Refusal> {
+async fn vouch(
+    State(sms): State<Shared>,
+    caller: Caller,
+    body: Body,
+) -> Result<Json<Data<WorkerpoolAuthorization>>, Refusal> {
     let outcome = try_vouch(&sms, body).await;
-    let outcome = audited(&sms, "authorization", outcome, |entry| entry).await;
+    let outcome = audited(&sms, caller, "authorization", outcome, |entry| entry).await;
     count(&sms, "sms_authorizations_total", "Requests to the TEE broker, by outcome.", &[], &outcome);
     outcome.map(|data| Json(Data { data }))
 }
@@ -247,6 +149,7 @@ async fn try_vouch(sms: &Context, body: Body) -> Result<WorkerpoolAuthorization,
 )]
 async fn release(
     State(sms): State<Shared>,
+    caller: Caller,
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<Data<SealedSession>>, Refusal> {
@@ -259,8 +162,8 @@ async fn release(
         sms.metrics.counter("sms_attestations_total", help, &labels).increment();
     }
     let check = judged.map_or("", |(_, check)| check);
-    let about = |entry: Entry| entry.with("session", &id).with("tee", evidence.tee).with("check", check);
-    let outcome = audited(&sms, "evidence", outcome, about).await;
+    let about = |entry: Entry| entry.with("session", word(&id)).with("tee", evidence.tee).with("check", check);
+    let outcome = audited(&sms, caller, "evidence", outcome, about).await;
     let (name, help) = ("sms_sessions_released_total", "Evidence shown for a session, by TEE and outcome.");
     count(&sms, name, help, &[("tee", evidence.tee.name())], &outcome);
     outcome.map(|data| Json(Data { data }))
@@ -349,16 +252,6 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// Why there is no TEE of this name.
-#[derive(utoipa::IntoResponses)]
-#[expect(dead_code, reason = "a description of answers")]
-enum Properties {
-    #[response(status = 404, description = "No TEE is accepted, or not this version")]
-    Absent(TeeRefusal),
-    #[response(status = 409, description = "Another TEE is accepted")]
-    Other(TeeRefusal),
-}
-
 /// Why there is no challenge or session.
 #[derive(utoipa::IntoResponses)]
 #[expect(dead_code, reason = "a description of answers")]
@@ -385,12 +278,4 @@ enum Refused {
     Internal(TeeRefusal),
     #[response(status = 503, description = "The chain or the database does not answer")]
     Unavailable(TeeRefusal),
-}
-
-impl utoipa::IntoResponses for NoTee {
-    fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::response::Response>> {
-        let mut all = <Properties as utoipa::IntoResponses>::responses();
-        all.retain(|status, _| status == "404");
-        all
-    }
 }

@@ -1,34 +1,33 @@
 //! The second API for secrets: `/v2` (spec SMS-70 to SMS-79). Keep, replace, delete, list; every request signed for this one
 //! SMS, for minutes, once. Nothing reads a value back here either.
 
+mod asked;
 mod refusal;
 
 use axum::{
     Json,
-    extract::{DefaultBodyLimit, Path, Query, State, rejection::QueryRejection},
+    extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
 };
 use iexec_protocol::{
     Address,
-    call::{
-        secrets::{Kept, Listed, Listing, SmsTerms},
-        sms::SecretId,
-    },
+    call::secrets::{Kept, Listed, Listing, SmsTerms},
     secret::{MAX_SECRET, SecretKind},
     secret_request::{MAX_AHEAD, RequestHeader, Subject},
 };
 use iexec_service::clock;
-use serde::Deserialize;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use asked::{Asked, At, Named, Of, Pages};
 pub(super) use refusal::Problem;
 use refusal::Refusal;
 
 use super::{
     Context, Shared, address,
-    audited::audited,
+    audited::{Caller, audited, word},
     authorization,
-    document::schema::{self, AddressText, Kind, Name, SecretValue},
+    document::schema::{self, SecretValue},
+    fault::Fault,
     owner::speaker,
     value::{Body, value},
 };
@@ -64,57 +63,38 @@ async fn v2_terms(State(sms): State<Shared>) -> Json<SmsTerms> {
     })
 }
 
-/// Query of a secret.
-#[derive(Deserialize)]
-struct Named {
-    name: Option<String>,
-}
-
-type Asked<T> = Result<Query<T>, QueryRejection>;
-type Place = Path<(String, String)>;
-
 /// Keep a value as the next version of a secret.
 ///
 /// The signed `version` is the one that it becomes: 1 for a secret that was never there, else one above the last, where a
 /// deletion counts as a version.
 #[utoipa::path(
     put, path = "/v2/secrets/{kind}/{owner}", tag = "secrets, second API",
-    params(
-        ("kind" = Kind, Path, description = "What it is for"),
-        ("owner" = AddressText, Path, description = "The wallet that signs, or the app or dataset whose owner on chain signs"),
-        ("name" = Option<Name>, Query, description = "The secret's name; absent for apps and datasets; for a storage token its proxy's origin"),
-    ),
+    params(At, Named),
     request_body(content = SecretValue, content_type = "text/plain"),
     responses((status = 200, description = "Kept", body = schema::Kept), Refused),
     security(("v2" = [])),
 )]
 async fn v2_put(
     State(sms): State<Shared>,
-    Path((kind, owner)): Place,
-    query: Asked<Named>,
+    caller: Caller,
+    Path(at): Path<At>,
+    named: Asked<Named>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Kept>, Refusal> {
-    let outcome = try_put(&sms, (&kind, &owner), query, &headers, body).await;
-    let about = |entry: Entry| entry.with("kind", &kind).with("owner", &owner);
-    let outcome = audited(&sms, "put", outcome, about).await;
-    count(&sms, "put", &kind, &outcome);
+    let outcome = try_put(&sms, &at, named, &headers, body).await;
+    let outcome = audited(&sms, caller, "put", outcome, |entry| about(entry, &at)).await;
+    count(&sms, "put", &at.kind, &outcome);
     outcome.map(|version| Json(Kept { version }))
 }
 
-async fn try_put(
-    sms: &Context,
-    (kind, owner): (&str, &str),
-    query: Asked<Named>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<u64, Refusal> {
-    let (header, id) = (signed(headers)?, secret_id(kind, owner, query)?);
+async fn try_put(sms: &Context, at: &At, named: Asked<Named>, headers: &HeaderMap, body: Body) -> Result<u64, Refusal> {
+    let (header, id) = (signed(headers)?, asked::secret(at, named)?);
     media_type(headers)?;
     header.terms.check(clock::now(), &sms.origin)?;
     let before = header.terms.version.checked_sub(1).ok_or(Refusal::FirstVersion)?;
     let value = value(body)?;
-    let signed = Signed::request(&id, &value, &header, sms.chain_id).ok_or_else(nobody)?;
+    let signed = Signed::request(&id, &value, &header, sms.chain_id).ok_or_else(Fault::nobody)?;
     let speaker = admit(sms, id.kind(), id.owner(), signed.signer()).await?;
     let approved = signed.approve(speaker)?;
     match sms.store.put_secret(approved, fence(&header, speaker, before)).await? {
@@ -128,36 +108,27 @@ async fn try_put(
 /// Delete a secret. Its versions go on: what is put there next is one above the deletion.
 #[utoipa::path(
     delete, path = "/v2/secrets/{kind}/{owner}", tag = "secrets, second API",
-    params(
-        ("kind" = Kind, Path, description = "What it is for"),
-        ("owner" = AddressText, Path, description = "The wallet that signs, or the app or dataset whose owner on chain signs"),
-        ("name" = Option<Name>, Query, description = "The secret's name; absent for apps and datasets; for a storage token its proxy's origin"),
-    ),
+    params(At, Named),
     responses((status = 204, description = "Deleted"), Refused),
     security(("v2" = [])),
 )]
 async fn v2_delete(
     State(sms): State<Shared>,
-    Path((kind, owner)): Place,
-    query: Asked<Named>,
+    caller: Caller,
+    Path(at): Path<At>,
+    named: Asked<Named>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let outcome = try_delete(&sms, (&kind, &owner), query, &headers).await;
-    let about = |entry: Entry| entry.with("kind", &kind).with("owner", &owner);
-    let outcome = audited(&sms, "delete", outcome, about).await;
-    count(&sms, "delete", &kind, &outcome);
+    let outcome = try_delete(&sms, &at, named, &headers).await;
+    let outcome = audited(&sms, caller, "delete", outcome, |entry| about(entry, &at)).await;
+    count(&sms, "delete", &at.kind, &outcome);
     outcome.map(|()| StatusCode::NO_CONTENT)
 }
 
-async fn try_delete(
-    sms: &Context,
-    (kind, owner): (&str, &str),
-    query: Asked<Named>,
-    headers: &HeaderMap,
-) -> Result<(), Refusal> {
-    let (header, id) = (signed(headers)?, secret_id(kind, owner, query)?);
+async fn try_delete(sms: &Context, at: &At, named: Asked<Named>, headers: &HeaderMap) -> Result<(), Refusal> {
+    let (header, id) = (signed(headers)?, asked::secret(at, named)?);
     header.terms.check(clock::now(), &sms.origin)?;
-    let signer = header.signer(&Subject::delete(&id), sms.chain_id).ok_or_else(nobody)?;
+    let signer = header.signer(&Subject::delete(&id), sms.chain_id).ok_or_else(Fault::nobody)?;
     let speaker = admit(sms, id.kind(), id.owner(), signer).await?;
     check_signer(signer, speaker)?;
     let fence = fence(&header, speaker, header.terms.version);
@@ -169,49 +140,37 @@ async fn try_delete(
     }
 }
 
-/// Query of a list.
-#[derive(Deserialize)]
-struct Pages {
-    kind: Option<String>,
-    after: Option<String>,
-}
-
 /// Names, versions and times of an owner's secrets, deleted ones among them; never a value.
 #[utoipa::path(
     get, path = "/v2/secrets/{owner}", tag = "secrets, second API",
-    params(
-        ("owner" = AddressText, Path, description = "The wallet that signs, or the app or dataset whose owner on chain signs"),
-        ("kind" = Option<Kind>, Query, description = "This kind alone; `app` or `web3` where the owner is a contract"),
-        ("after" = Option<String>, Query, description = "`next` of the page before; every page is a request of its own, with its own nonce"),
-    ),
+    params(Of, Pages),
     responses((status = 200, description = "A page of them", body = schema::Listing), Refused),
     security(("v2" = [])),
 )]
 async fn v2_list(
     State(sms): State<Shared>,
-    Path(owner): Path<String>,
-    query: Asked<Pages>,
+    caller: Caller,
+    Path(of): Path<Of>,
+    pages: Asked<Pages>,
     headers: HeaderMap,
 ) -> Result<Json<Listing>, Refusal> {
-    let outcome = try_list(&sms, &owner, query, &headers).await;
-    let outcome = audited(&sms, "list", outcome, |entry| entry.with("owner", &owner)).await;
+    let outcome = try_list(&sms, &of, pages, &headers).await;
+    let outcome = audited(&sms, caller, "list", outcome, |entry| entry.with("owner", word(&of.owner))).await;
     count(&sms, "list", "", &outcome);
     outcome.map(Json)
 }
 
-async fn try_list(sms: &Context, owner: &str, query: Asked<Pages>, headers: &HeaderMap) -> Result<Listing, Refusal> {
+async fn try_list(sms: &Context, of: &Of, pages: Asked<Pages>, headers: &HeaderMap) -> Result<Listing, Refusal> {
     let header = signed(headers)?;
-    let owner = address("owner", Some(owner)).map_err(Refusal::Malformed)?;
-    let Query(pages) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
-    let kind: Option<SecretKind> = pages.kind.map(|kind| kind.parse()).transpose()?;
+    let (owner, kind, after) = asked::page(of, pages)?;
     header.terms.check(clock::now(), &sms.origin)?;
-    let signer = header.signer(&Subject::list(owner, kind), sms.chain_id).ok_or_else(nobody)?;
+    let signer = header.signer(&Subject::list(owner, kind), sms.chain_id).ok_or_else(Fault::nobody)?;
     let speaker = admit(sms, kind.unwrap_or(SecretKind::Web2), owner, signer).await?;
     check_signer(signer, speaker)?;
     if !sms.store.use_nonce(speaker, header.terms.nonce, header.terms.deadline).await? {
         return Err(Refusal::NonceUsed);
     }
-    let after = pages.after.as_deref().map(|after| after.split_once(' ').unwrap_or((after, "")));
+    let after = after.as_deref().map(|after| after.split_once(' ').unwrap_or((after, "")));
     let page = sms.store.list_secrets(owner, after, PAGE).await?;
     let full = u32::try_from(page.len()).is_ok_and(|length| length == PAGE);
     let last = page.last().filter(|_| full);
@@ -225,18 +184,15 @@ fn listed(secret: crate::store::Listed) -> Listed {
     Listed { kind, name, version, created, updated, deleted }
 }
 
-/// The header, before anything else is looked at.
-fn signed(headers: &HeaderMap) -> Result<RequestHeader, Refusal> {
-    let text = authorization(headers).map_err(|cause| Refusal::Unsigned(cause.to_owned()))?;
-    text.parse()
-        .map_err(|error: iexec_protocol::secret_request::RequestHeaderError| Refusal::Unsigned(error.to_string()))
+/// What is told of a refusal before it is known which secret it is about.
+fn about(entry: Entry, at: &At) -> Entry {
+    entry.with("kind", word(&at.kind)).with("owner", word(&at.owner))
 }
 
-fn secret_id(kind: &str, owner: &str, query: Asked<Named>) -> Result<SecretId, Refusal> {
-    let kind: SecretKind = kind.parse()?;
-    let owner = address("owner", Some(owner)).map_err(Refusal::Malformed)?;
-    let Query(query) = query.map_err(|error| Refusal::Malformed(error.body_text()))?;
-    Ok(SecretId::new(kind, owner, query.name.as_deref().unwrap_or_default())?)
+/// The header, before anything else is looked at.
+fn signed(headers: &HeaderMap) -> Result<RequestHeader, Fault> {
+    let text = authorization(headers).map_err(|cause| Fault::Unsigned(cause.to_owned()))?;
+    text.parse().map_err(|error: iexec_protocol::secret_request::RequestHeaderError| Fault::Unsigned(error.to_string()))
 }
 
 /// A value is text; a body that says that it is something else was not meant as one.
@@ -249,13 +205,8 @@ fn media_type(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// A signature of nobody asks the chain nothing.
-fn nobody() -> Refusal {
-    Refusal::Unsigned("no key can have made it".into())
-}
-
 /// Whose signature counts, after `signer` took its turn.
-async fn admit(sms: &Context, kind: SecretKind, owner: Address, signer: Address) -> Result<Address, Refusal> {
+async fn admit(sms: &Context, kind: SecretKind, owner: Address, signer: Address) -> Result<Address, Fault> {
     sms.limits.admit(kind, owner, signer)?;
     Ok(speaker(sms, kind, owner).await?)
 }

@@ -43,10 +43,12 @@ pub(crate) enum Event {
     KekDropped,
     /// The store was restored from a backup.
     Restored,
+    /// The log's oldest entries were exported and deleted.
+    Pruned,
 }
 
 impl Event {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::SecretWritten => "secret.written",
             Self::SecretDeleted => "secret.deleted",
@@ -57,6 +59,7 @@ impl Event {
             Self::KekAdded => "kek.added",
             Self::KekDropped => "kek.dropped",
             Self::Restored => "restored",
+            Self::Pruned => "audit.pruned",
         }
     }
 }

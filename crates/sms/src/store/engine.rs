@@ -18,7 +18,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use super::{StoreError, error::is_broken};
 
 /// Connections that answer reads.
-const READERS: usize = 4;
+const READERS: u32 = 4;
 /// How long a read waits for one of them, and a new one for the database.
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -70,7 +70,8 @@ pub(super) struct Engine {
     options: AnyConnectOptions,
     idle: Mutex<Vec<AnyConnection>>,
     permits: Semaphore,
-    _lock: Option<File>,
+    /// Of a file that is used alone, until the engine is closed.
+    lock: Mutex<Option<File>>,
 }
 
 impl Engine {
@@ -89,7 +90,8 @@ impl Engine {
         };
         // Statements are not logged: it costs more than most of them.
         let options = AnyConnectOptions::from_url(&url)?.disable_statement_logging();
-        let engine = Self { kind, options, idle: Mutex::default(), permits: Semaphore::new(READERS), _lock: lock };
+        let (idle, permits, lock) = (Mutex::default(), Semaphore::new(READERS as usize), Mutex::new(lock));
+        let engine = Self { kind, options, idle, permits, lock };
         let first = engine.connect().await.context("the database cannot be reached")?;
         engine.put_back(first);
         Ok(engine)
@@ -151,13 +153,16 @@ impl Engine {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
     }
 
-    /// Closes what is idle.
-    #[cfg(test)]
+    /// Waits for who reads, closes all connections, and leaves the file to others. Later reads are refused.
     pub(super) async fn close(&self) {
+        // Whoever reads longer than this reads on a connection of a file that may be another's: no harm, they only read.
+        let _all = tokio::time::timeout(WAIT, self.permits.acquire_many(READERS)).await;
+        self.permits.close();
         while let Some(db) = self.take() {
             // The database forgets a connection that does not say goodbye.
             let _ = db.close().await;
         }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -176,23 +181,34 @@ fn sqlite_url(path: &Path) -> anyhow::Result<url::Url> {
     Ok(url.parse()?)
 }
 
-/// Brings the schema to this program's (never change a migration that was released).
+/// Schemas one after the other; never change one that was released.
+const SQLITE: [&str; SCHEMA] = [
+    include_str!("../../schema/sqlite/1.sql"),
+    include_str!("../../schema/sqlite/2.sql"),
+    include_str!("../../schema/sqlite/3.sql"),
+];
+const POSTGRES: [&str; SCHEMA] =
+    ["", include_str!("../../schema/postgres/2.sql"), include_str!("../../schema/postgres/3.sql")];
+/// This program's schema.
+const SCHEMA: usize = 3;
+
+/// Brings the schema to this program's.
 pub(super) async fn migrate(kind: Kind, db: &mut AnyConnection) -> anyhow::Result<()> {
     let migrations: &[&'static str] = match kind {
-        Kind::Sqlite => &[include_str!("../../schema/sqlite/1.sql"), include_str!("../../schema/sqlite/2.sql")],
-        Kind::Postgres => &["", include_str!("../../schema/postgres/2.sql")],
+        Kind::Sqlite => &SQLITE,
+        Kind::Postgres => &POSTGRES,
     };
     let seen = usize::try_from(schema(kind, db).await?)?;
-    if seen > migrations.len() {
-        bail!("it has schema {seen}, this program knows {}\nhint: it was written by a newer version", migrations.len());
+    if seen > SCHEMA {
+        bail!("it has schema {seen}, this program knows {SCHEMA}\nhint: it was written by a newer version");
     }
     for migration in migrations[seen..].iter().filter(|migration| !migration.is_empty()) {
         sqlx::raw_sql(*migration).execute(&mut *db).await?;
     }
-    // A number that we counted ourselves: nothing from outside gets into the statement.
+    // A number of our own: nothing from outside gets into the statement.
     let set = match kind {
-        Kind::Sqlite => format!("PRAGMA user_version = {}", migrations.len()),
-        Kind::Postgres => format!("UPDATE schema_version SET version = {}", migrations.len()),
+        Kind::Sqlite => format!("PRAGMA user_version = {SCHEMA}"),
+        Kind::Postgres => format!("UPDATE schema_version SET version = {SCHEMA}"),
     };
     sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *db).await?;
     Ok(())
@@ -202,10 +218,12 @@ pub(super) async fn migrate(kind: Kind, db: &mut AnyConnection) -> anyhow::Resul
 pub(super) async fn check_schema(kind: Kind, db: &mut AnyConnection) -> anyhow::Result<()> {
     let version = kind.pick("PRAGMA user_version", "SELECT version FROM schema_version");
     let version: i64 = sqlx::query_scalar(version).fetch_one(db).await.context("it is no store of an SMS")?;
-    if version == 2 {
+    if usize::try_from(version).is_ok_and(|version| version == SCHEMA) {
         return Ok(());
     }
-    bail!("it has schema {version}, this program knows 2\nhint: a newer SMS migrates an older store when it starts")
+    bail!(
+        "it has schema {version}, this program knows {SCHEMA}\nhint: a newer SMS migrates an older store when it starts"
+    )
 }
 
 /// The schema that the database has. On PostgreSQL, replicas that start together wait here for each other.

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use iexec_protocol::{Address, B256, Timestamp};
 
 use super::{
-    Entry, Event, Store, StoreError,
+    Entry, Event, Refused, Source, Store, StoreError,
     secrets::take_nonce,
     writer::{Batch, Write},
 };
@@ -19,13 +19,7 @@ impl Write for Use {
     type Reply = bool;
 
     fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<bool, StoreError>> {
-        Box::pin(async move {
-            let fresh = take_nonce(batch.db, self.signer, self.nonce, self.deadline).await?;
-            if !fresh {
-                batch.log(Entry::new(Event::Refused).by(self.signer).with("cause", "nonce used"));
-            }
-            Ok(fresh)
-        })
+        Box::pin(take_nonce(batch.db, self.signer, self.nonce, self.deadline))
     }
 }
 
@@ -37,6 +31,11 @@ impl Store {
         nonce: B256,
         deadline: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.writer.write(Use { signer, nonce, deadline }).await
+        let fresh = self.writer.write(Use { signer, nonce, deadline }).await?;
+        if !fresh {
+            let refused = Refused { source: Source::Owner(signer), request: "list", cause: "nonce used" };
+            self.refused(refused, Entry::new(Event::Refused).by(signer)).await?;
+        }
+        Ok(fresh)
     }
 }

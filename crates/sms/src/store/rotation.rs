@@ -52,7 +52,7 @@ pub struct Rotated {
 }
 
 /// An administrator's transaction: one at a time, and beside the services.
-async fn begin(kind: Kind, db: &mut AnyConnection) -> Result<Transaction<'_, Any>, StoreError> {
+pub(super) async fn begin(kind: Kind, db: &mut AnyConnection) -> Result<Transaction<'_, Any>, StoreError> {
     let mut transaction = writer::begin(kind, db).await?;
     let lock = kind.pick("PRAGMA secure_delete = ON", "SELECT pg_advisory_xact_lock(7311021)");
     sqlx::raw_sql(lock).execute(&mut *transaction).await?;

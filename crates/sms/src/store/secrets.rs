@@ -3,18 +3,28 @@
 //! A deleted secret keeps its row, without a value: its version goes on counting, and its marks stay.
 
 mod change;
+mod deletion;
+mod fence;
 mod listing;
+mod outcome;
+mod quota;
 
 use std::sync::Arc;
 
 use iexec_protocol::{Address, call::sms::SecretId, session::SecretText};
 use sqlx::AnyConnection;
 
-pub(super) use change::take_nonce;
-pub(crate) use change::{Created, Deleted, Fence, Put, Updated};
+pub(crate) use fence::Fence;
+pub(super) use fence::take_nonce;
 pub(crate) use listing::Listed;
+pub(crate) use outcome::{Created, Deleted, Put, Updated};
+pub(super) use quota::Grown;
 
-use super::{Store, StoreError};
+use super::{
+    Store, StoreError,
+    audit::{Entry, Event},
+    refusals::{Refused, Source},
+};
 use crate::vault::Row;
 
 const TABLE: &str = "secret";
@@ -50,6 +60,10 @@ impl Place {
         row(self.kind, self.owner.as_slice(), &self.name)
     }
 
+    fn entry(&self, event: Event) -> Entry {
+        Entry::new(event).with("kind", self.kind).with("owner", self.owner).with("name", &self.name)
+    }
+
     /// The value and its data key, unless it is deleted; and the version.
     async fn current(&self, db: &mut AnyConnection) -> Result<Option<(Option<Vec<u8>>, i64, i64)>, sqlx::Error> {
         let select = "SELECT sealed, key_id, version FROM secret WHERE owner = $1 AND kind = $2 AND name = $3";
@@ -58,12 +72,34 @@ impl Place {
     }
 }
 
+/// A write that another process came before.
+fn raced(changed: u64) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::Raced { table: TABLE }) }
+}
+
+fn read_version(version: i64) -> u64 {
+    u64::try_from(version).unwrap_or_default()
+}
+
 /// What a value is sealed for.
 pub(super) fn row(kind: &str, owner: &[u8], name: &str) -> Row {
     Row::new(TABLE, &[kind.as_bytes(), owner, name.as_bytes()])
 }
 
 impl Store {
+    /// Tells the log of a refusal that the secret's state decided, of somebody whose signature counts.
+    async fn refused_at(
+        &self,
+        place: &Place,
+        request: &'static str,
+        cause: &'static str,
+        signer: Option<Address>,
+    ) -> Result<(), StoreError> {
+        let refused = Refused { source: Source::Owner(place.owner), request, cause };
+        let entry = place.entry(Event::Refused);
+        self.refused(refused, signer.into_iter().fold(entry, Entry::by)).await
+    }
+
     /// Whether it is there.
     pub(crate) async fn has_secret(&self, id: &SecretId) -> Result<bool, StoreError> {
         let place = Place::of(id);

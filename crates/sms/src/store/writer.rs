@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use iexec_service::clock;
+use iexec_service::{CancellationToken, clock};
 use sqlx::{AnyConnection, Connection as _, Transaction, any::Any};
 use tokio::{
     sync::{Mutex, mpsc, oneshot},
@@ -19,6 +19,7 @@ use super::{
     engine::{Engine, Kind},
     error::is_broken,
     keys::{KeyRing, Keys},
+    secrets::Grown,
     stored_time,
 };
 
@@ -26,6 +27,9 @@ use super::{
 const QUEUE: usize = 4096;
 /// Writes that share a transaction.
 const BATCH: usize = 256;
+
+/// How often a write that others came before runs again.
+const RACES: usize = 8;
 
 /// Transactions at a time on PostgreSQL.
 const POSTGRES_WRITERS: usize = 3;
@@ -47,6 +51,8 @@ pub(super) struct Batch<'c> {
     /// The data key to seal under.
     pub(super) active: i64,
     pub(super) now: i64,
+    /// Who has more secrets after this transaction.
+    pub(super) grown: Grown,
     entries: Vec<Entry>,
 }
 
@@ -61,12 +67,12 @@ impl Batch<'_> {
 /// statements while another waits for its commit.
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Waiting>>,
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests wait for their end"))]
-    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Writer {
-    /// Starts the tasks; they end when the writer is dropped and everything in its queue is done.
+    /// Starts the tasks; they end when the writer is closed or dropped, and everything in its queue is done.
     pub(super) fn start(engine: &Arc<Engine>, ring: &Arc<KeyRing>) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
@@ -74,17 +80,20 @@ impl Writer {
             Kind::Sqlite => 1,
             Kind::Postgres => POSTGRES_WRITERS,
         };
+        let stop = CancellationToken::new();
         let task = |_| Task { engine: Arc::clone(engine), ring: Arc::clone(ring), db: None };
-        let tasks = (0..tasks).map(task).map(|task| tokio::spawn(task.run(Arc::clone(&waiting)))).collect();
-        Self { queue, tasks }
+        let run = |task: Task| tokio::spawn(task.run(Arc::clone(&waiting), stop.clone()));
+        let tasks = Mutex::new((0..tasks).map(task).map(run).collect());
+        Self { queue, stop, tasks }
     }
 
-    /// Does what waits, and ends.
-    #[cfg(test)]
-    pub(super) async fn close(self) {
-        drop(self.queue);
-        for task in self.tasks {
-            task.await.unwrap();
+    /// Does what waits, and ends; later writes are refused.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        for task in self.tasks.lock().await.drain(..) {
+            if let Err(error) = task.await {
+                tracing::error!("a task that writes to the database: {error}");
+            }
         }
     }
 
@@ -136,6 +145,17 @@ struct Task {
     db: Option<AnyConnection>,
 }
 
+type Queue = mpsc::Receiver<Box<dyn Waiting>>;
+
+/// Takes what waits, or waits for it. When there is nothing left, and will be nothing more, it takes nothing.
+async fn take(waiting: &mut Queue, batch: &mut Vec<Box<dyn Waiting>>, stop: &CancellationToken) -> usize {
+    tokio::select! {
+        taken = waiting.recv_many(batch, BATCH) => return taken,
+        () = stop.cancelled() => waiting.close(),
+    }
+    waiting.recv_many(batch, BATCH).await
+}
+
 /// How far a transaction came.
 enum Failed {
     /// Nothing of it is kept.
@@ -145,10 +165,10 @@ enum Failed {
 }
 
 impl Task {
-    async fn run(mut self, waiting: Arc<Mutex<mpsc::Receiver<Box<dyn Waiting>>>>) {
+    async fn run(mut self, waiting: Arc<Mutex<Queue>>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         // Whoever has the receiver takes what waits; the next one waits for more.
-        while waiting.lock().await.recv_many(&mut batch, BATCH).await > 0 {
+        while take(&mut *waiting.lock().await, &mut batch, &stop).await > 0 {
             self.commit(std::mem::take(&mut batch)).await;
         }
         if let Some(db) = self.db {
@@ -165,6 +185,14 @@ impl Task {
             && is_broken(error)
         {
             // The database went away while nobody wrote; it may be back.
+            done = self.transact(&mut batch).await;
+        }
+        for _ in 0..RACES {
+            let raced = matches!(done, Err(Failed::Before(StoreError::Raced { .. })));
+            if !raced || batch.len() > 1 {
+                break;
+            }
+            // What others wrote is seen now.
             done = self.transact(&mut batch).await;
         }
         match done {
@@ -224,12 +252,14 @@ async fn transact(
     let mut transaction = begin(kind, db).await.map_err(Failed::Before)?;
     let (keys, active) = ring.active(kind, &mut transaction).await.map_err(Failed::Before)?;
     let now = stored_time(clock::now());
-    let mut batch = Batch { db: &mut transaction, ring, keys, active, now, entries: Vec::new() };
+    let grown = Grown::default();
+    let mut batch = Batch { db: &mut transaction, ring, keys, active, now, grown, entries: Vec::new() };
     for waiting in waiting {
         waiting.run(&mut batch).await.map_err(Failed::Before)?;
     }
-    let entries = std::mem::take(&mut batch.entries);
+    let Batch { entries, grown, .. } = batch;
     audit::append(kind, &mut transaction, &entries, now).await.map_err(Failed::Before)?;
+    grown.check(kind, &mut transaction).await.map_err(Failed::Before)?;
     transaction.commit().await.map_err(|error| Failed::Committing(error.into()))
 }
 

@@ -1,20 +1,18 @@
 //! Refusals of secret requests in iExec's API: its statuses and words where it has some, and the cause.
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use iexec_protocol::{
     call::sms::SecretId,
     secret::{MAX_SECRET, SecretError},
 };
-use iexec_service::{limit::Limited, serve::Failed};
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::super::{RETRY_AFTER, audited::Decided, owner::OwnerError, value::ValueError};
-use crate::{secret::Refused, store::StoreError};
+use super::super::{audited::Decided, fault::Fault, owner::OwnerError};
 
 /// A refusal's body.
 #[derive(Serialize, ToSchema)]
@@ -29,16 +27,10 @@ pub(in crate::http) struct Said {
 /// Why a secret request is refused.
 #[derive(Debug, Error)]
 pub(super) enum Refusal {
-    #[error("{0}")]
-    Malformed(String),
+    #[error(transparent)]
+    Fault(Fault),
     #[error("{0}")]
     Key(SecretError),
-    #[error("header Authorization: {0}")]
-    Unsigned(String),
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error("the secret has more than {MAX_SECRET} bytes")]
-    TooLarge,
     /// For requesters' secrets iExec's SMS answers 400 here.
     #[error("the secret has more than {MAX_SECRET} bytes")]
     RequesterTooLarge,
@@ -56,43 +48,20 @@ pub(super) enum Refusal {
     OtherKind,
     #[error("the owner has as many secrets as one owner may have; delete some first")]
     Full,
-    #[error(transparent)]
-    Limited(#[from] Limited),
-    #[error("the database does not answer; nothing is known to be kept")]
-    Unavailable,
-    #[error(transparent)]
-    Owner(#[from] OwnerError),
-    #[error("the service failed; its log says why")]
-    Store(#[source] StoreError),
 }
 
 impl Decided for Refusal {
     fn verdict(&self) -> Option<&'static str> {
-        match self {
-            Self::Unsigned(_) => Some("unsigned"),
-            Self::Refused(_) => Some("signer"),
-            Self::Owner(OwnerError::NoAsset(_)) => Some("unregistered"),
-            _ => None,
-        }
+        if let Self::Fault(fault) = self { fault.verdict() } else { None }
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        if error.is_unavailable() {
-            tracing::warn!("{error}");
-            return Self::Unavailable;
-        }
-        Self::Store(error)
-    }
-}
-
-impl From<ValueError> for Refusal {
-    fn from(error: ValueError) -> Self {
-        match error {
-            ValueError::TooLarge => Self::TooLarge,
-            ValueError::Malformed(words) => Self::Malformed(words),
-        }
+impl<T> From<T> for Refusal
+where
+    Fault: From<T>,
+{
+    fn from(cause: T) -> Self {
+        Self::Fault(cause.into())
     }
 }
 
@@ -101,9 +70,9 @@ impl From<SecretError> for Refusal {
         match error {
             SecretError::Key => Self::Key(error),
             SecretError::Name { bytes } => {
-                Self::Malformed(format!("parameter secretName must have 1 to 255 bytes, it has {bytes}"))
+                Fault::Malformed(format!("parameter secretName must have 1 to 255 bytes, it has {bytes}")).into()
             }
-            other => Self::Malformed(other.to_string()),
+            other => Fault::Malformed(other.to_string()).into(),
         }
     }
 }
@@ -112,76 +81,53 @@ impl Refusal {
     /// The same, of this secret.
     pub(super) fn of(self, id: &SecretId) -> Self {
         match (self, id) {
-            (Self::TooLarge, SecretId::Requester { .. }) => Self::RequesterTooLarge,
+            (Self::Fault(Fault::TooLarge), SecretId::Requester { .. }) => Self::RequesterTooLarge,
             (refusal, _) => refusal,
         }
     }
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Unsigned(_) | Self::Refused(_) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Malformed(_) | Self::Key(_) | Self::RequesterTooLarge => StatusCode::BAD_REQUEST,
-            Self::NotFound | Self::Owner(OwnerError::NoAsset(_)) => StatusCode::NOT_FOUND,
+            Self::Fault(fault) => fault.kind().0,
+            Self::Key(_) | Self::RequesterTooLarge => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::Exists | Self::Returned | Self::OtherKind => StatusCode::CONFLICT,
             Self::Full => StatusCode::FORBIDDEN,
-            Self::Limited(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Owner(OwnerError::Chain(_)) | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
     /// iExec's words where it has some.
     pub(super) fn title(&self) -> &'static str {
         match self {
-            Self::Unsigned(_) | Self::Refused(_) => "Invalid authorization",
-            Self::TooLarge | Self::RequesterTooLarge => "Secret size should not exceed 4 Kb",
+            Self::Fault(fault) => match fault {
+                Fault::Unsigned(_) | Fault::Signer(_) => "Invalid authorization",
+                Fault::TooLarge => TOO_LARGE,
+                Fault::Malformed(_) => "Malformed request",
+                Fault::Owner(OwnerError::NoAsset(_)) => "Asset not found",
+                Fault::Owner(OwnerError::Chain(_)) => "Chain unreachable",
+                Fault::Limited(_) => "Too many requests",
+                Fault::Unavailable => "Store unavailable",
+                Fault::Store(_) => "Internal error",
+            },
+            Self::RequesterTooLarge => TOO_LARGE,
             Self::Key(_) => "Secret key should contain at most 64 characters from [0-9A-Za-z-_]",
-            Self::Malformed(_) => "Malformed request",
             Self::NotFound => "Secret not found",
-            Self::Owner(OwnerError::NoAsset(_)) => "Asset not found",
             Self::Exists => "Secret already exists",
             Self::Returned => "Secret value was replaced before",
             Self::OtherKind => "Signature was used for another secret",
             Self::Full => "Too many secrets",
-            Self::Limited(_) => "Too many requests",
-            Self::Unavailable => "Store unavailable",
-            Self::Owner(OwnerError::Chain(_)) => "Chain unreachable",
-            Self::Store(_) => "Internal error",
-        }
-    }
-
-    /// Seconds after which it is worth another try.
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Limited(limited) => Some(limited.seconds()),
-            Self::Owner(OwnerError::Chain(_)) | Self::Unavailable => Some(RETRY_AFTER),
-            _ => None,
-        }
-    }
-
-    /// What is to blame, if not the caller.
-    fn failed(&self) -> Option<Failed> {
-        match self {
-            Self::Owner(OwnerError::Chain(_)) => Some(Failed("chain")),
-            Self::Unavailable | Self::Store(_) => Some(Failed("database")),
-            _ => None,
         }
     }
 }
 
+const TOO_LARGE: &str = "Secret size should not exceed 4 Kb";
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        if let Self::Store(error) = &self {
-            tracing::error!("{:#}", anyhow::Error::new(error.clone()));
-        }
         let said = Said { error: [self.title()], detail: self.to_string() };
         let mut response = (self.status(), axum::Json(said)).into_response();
-        if let Some(seconds) = self.retry_after() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if let Some(failed) = self.failed() {
-            response.extensions_mut().insert(failed);
+        if let Self::Fault(fault) = &self {
+            fault.complete(&mut response);
         }
         response
     }

@@ -24,7 +24,7 @@ use crate::{
         engine::{self, Engine, Kind},
         kek::{self, Kek},
         keys, name, place, secrets, stored_time,
-        verify::Chain,
+        verify::{AuditHead, Chain},
         writer,
     },
     vault::{Key, Vault},
@@ -119,6 +119,11 @@ impl Seen {
                 self.opens(*key_id, &secrets::row(kind, &owner.0, name), sealed)
             }
             Record::Challenge { task, sealed, key_id, .. } => self.opens(*key_id, &challenges::row(&task.0), sealed),
+            Record::AuditAnchor { seq, hash } => {
+                ensure!(self.chain.head() == Chain::start().head(), "the audit log begins twice");
+                self.chain = begin(*seq, hash)?;
+                Ok(())
+            }
             Record::Audit { seq, entry } => self.chain.follow(*seq, entry).map(drop),
             _ => Ok(()),
         }
@@ -149,6 +154,13 @@ impl Seen {
     }
 }
 
+/// The audit log's chain after an anchor.
+fn begin(seq: i64, hash: &Hex) -> anyhow::Result<Chain> {
+    let seq = u64::try_from(seq).context("the audit log's anchor has no such number")?;
+    let hash = hash.0.as_slice().try_into().context("the audit log's anchor has not 32 bytes")?;
+    Chain::after(AuditHead { seq, hash })
+}
+
 async fn write(db: &mut AnyConnection, kind: Kind, kek: &Kek, file: &mut File, key: &BackupKey) -> anyhow::Result<()> {
     let mut lines = Lines { reader: decrypt(key, file)?, number: 0 };
     let mut chain = Chain::start();
@@ -170,6 +182,10 @@ async fn insert(db: &mut AnyConnection, kek: &Kek, record: Record, chain: &mut C
         Record::DataKey { id, purpose, state, created, key } => {
             let key = Key::from_slice(&key.0).context("a data key has not 32 bytes")?;
             return Ok(keys::insert(db, kek, (id, &purpose, &state, &key), created).await?);
+        }
+        Record::AuditAnchor { seq, hash } => {
+            *chain = begin(seq, &hash)?;
+            sqlx::query("UPDATE audit_anchor SET seq = $1, hash = $2 WHERE id = 1").bind(seq).bind(bytes(hash))
         }
         Record::Audit { seq, entry } => {
             let hash = chain.follow(seq, &entry)?;

@@ -85,6 +85,11 @@ pub(super) enum Record {
         nonce: Hex,
         deadline: i64,
     },
+    /// Where the audit log begins, if it was pruned; before its first entry.
+    AuditAnchor {
+        seq: i64,
+        hash: Hex,
+    },
     Audit {
         seq: i64,
         entry: String,
@@ -119,7 +124,7 @@ pub struct BackupCounts {
 impl BackupCounts {
     pub(super) fn count(&mut self, record: &Record) {
         let counter = match record {
-            Record::Header { .. } | Record::End { .. } => return,
+            Record::Header { .. } | Record::AuditAnchor { .. } | Record::End { .. } => return,
             Record::DataKey { .. } => &mut self.data_keys,
             Record::Secret { .. } => &mut self.secrets,
             Record::Mark { .. } => &mut self.marks,

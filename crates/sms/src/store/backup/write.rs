@@ -16,13 +16,14 @@ use crate::store::{Location, kek::Kek, keys, open};
 /// A table: how it is read, and what a row becomes.
 type Source = (&'static str, fn(&AnyRow) -> Result<Record, sqlx::Error>);
 
-const SOURCES: [Source; 6] = [
+const SOURCES: [Source; 7] = [
     ("SELECT kind, owner, name, sealed, key_id, version, created, updated FROM secret", secret),
     ("SELECT kind, owner, name, mark FROM secret_mark", mark),
     ("SELECT task, sealed, key_id, deadline FROM challenge", challenge),
     ("SELECT id, nonce, workerpool_authorization, worker_signature, expires, state FROM session", session),
     ("SELECT signer, nonce, deadline FROM used_nonce", nonce),
-    ("SELECT seq, entry FROM audit ORDER BY seq", audit),
+    ("SELECT seq, hash FROM audit_anchor WHERE seq > 0", audit_anchor),
+    ("SELECT seq, entry FROM audit WHERE seq > (SELECT seq FROM audit_anchor WHERE id = 1) ORDER BY seq", audit),
 ];
 
 /// Writes the backup to a new file, whole or not at all.
@@ -113,6 +114,10 @@ fn session(row: &AnyRow) -> Result<Record, sqlx::Error> {
 
 fn nonce(row: &AnyRow) -> Result<Record, sqlx::Error> {
     Ok(Record::Nonce { signer: bytes(row, 0)?, nonce: bytes(row, 1)?, deadline: row.try_get(2)? })
+}
+
+fn audit_anchor(row: &AnyRow) -> Result<Record, sqlx::Error> {
+    Ok(Record::AuditAnchor { seq: row.try_get(0)?, hash: bytes(row, 1)? })
 }
 
 fn audit(row: &AnyRow) -> Result<Record, sqlx::Error> {

@@ -1,0 +1,118 @@
+//! An owner's quota (spec SMS-18), exact however many write at once on however many replicas (SMS-26).
+//!
+//! A write counts when it runs. On PostgreSQL others may add in that moment, and neither sees the other. So whoever adds
+//! counts once more at the end of the transaction, behind the lock of the audit log's head, which transactions hold one
+//! by one until their commit. `SQLite` has one writer: what it counts is true.
+
+use std::collections::BTreeMap;
+
+use iexec_protocol::Address;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+use super::{Place, StoreError, TABLE, read_version};
+use crate::store::engine::Kind;
+
+/// Deleted secrets that an owner may leave behind, as a multiple of the quota.
+const TOMBSTONES: u64 = 10;
+/// Owners that are counted in one statement, a power of two.
+const OWNERS: usize = 64;
+
+/// Secrets that one owner may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quota(pub(super) u64);
+
+impl Quota {
+    fn rows(self) -> u64 {
+        self.0.saturating_mul(TOMBSTONES)
+    }
+}
+
+/// What a place holds.
+pub(super) struct Found {
+    /// The sealed value and its data key, unless there is none.
+    pub(super) live: Option<(Vec<u8>, i64)>,
+    /// 0 if it never had one.
+    pub(super) version: i64,
+    /// The owner's rows, deleted secrets' among them, and its values; counted where there is no value alone.
+    owned: (u64, u64),
+}
+
+type Columns = (Option<Vec<u8>>, Option<i64>, Option<i64>, i64);
+
+impl Place {
+    /// What is there, and how much its owner has if one more value would come: one statement, and one walk over the
+    /// owner's rows.
+    pub(super) async fn look(&self, db: &mut AnyConnection) -> Result<Found, StoreError> {
+        let select = "SELECT s.sealed, s.key_id, s.version, CASE WHEN s.sealed IS NULL
+                          THEN (SELECT count(*) * 4294967296 + count(c.sealed) FROM secret AS c WHERE c.owner = $1)
+                          ELSE 0 END
+                      FROM (SELECT 1 AS one) AS here
+                      LEFT JOIN secret AS s ON s.owner = $1 AND s.kind = $2 AND s.name = $3";
+        let query = sqlx::query_as(select).bind(self.owner.as_slice()).bind(self.kind).bind(self.name.as_str());
+        let (sealed, key, version, owned): Columns = query.fetch_one(db).await?;
+        let owned = (read_version(owned >> 32), read_version(owned & 0xffff_ffff));
+        Ok(Found { live: sealed.zip(key), version: version.unwrap_or_default(), owned })
+    }
+}
+
+/// The owners that a transaction adds secrets for, and how many each may have.
+#[derive(Default)]
+pub(in crate::store) struct Grown(BTreeMap<Address, Most>);
+
+struct Most {
+    values: u64,
+    /// `None` if no row is added: then there may be more than the quota allows, of a time when it was larger.
+    rows: Option<u64>,
+}
+
+impl Grown {
+    /// Whether one more value may be kept there.
+    pub(super) fn admit(&mut self, owner: Address, quota: Quota, found: &Found) -> bool {
+        let (rows, values) = found.owned;
+        let adds_row = found.version == 0;
+        if values >= quota.0 || (adds_row && rows >= quota.rows()) {
+            return false;
+        }
+        let most = self.0.entry(owner).or_insert(Most { values: quota.0, rows: None });
+        if adds_row {
+            most.rows = Some(quota.rows());
+        }
+        true
+    }
+
+    /// Counts again, as the last thing before the commit. [`StoreError::Raced`] if others came first: what runs again
+    /// sees them.
+    pub(in crate::store) async fn check(&self, kind: Kind, db: &mut AnyConnection) -> Result<(), StoreError> {
+        if kind == Kind::Sqlite {
+            return Ok(());
+        }
+        let owners: Vec<&Address> = self.0.keys().collect();
+        let mut rest = owners.as_slice();
+        while !rest.is_empty() {
+            // Powers of two: few statements to prepare.
+            let (now, later) = rest.split_at(1 << rest.len().min(OWNERS).ilog2());
+            for (owner, rows, values) in count(db, now).await? {
+                let most = Address::try_from(owner.as_slice()).ok().and_then(|owner| self.0.get(&owner));
+                let fits = |most: &Most| values <= most.values && most.rows.is_none_or(|most| rows <= most);
+                if !most.is_some_and(fits) {
+                    return Err(StoreError::Raced { table: TABLE });
+                }
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+/// Owner, rows, values.
+async fn count(db: &mut AnyConnection, owners: &[&Address]) -> Result<Vec<(Vec<u8>, u64, u64)>, StoreError> {
+    let places = (1..=owners.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+    let select = format!("SELECT owner, count(*), count(sealed) FROM secret WHERE owner IN ({places}) GROUP BY owner");
+    // Numbers that we counted ourselves.
+    let mut query = sqlx::query_as(AssertSqlSafe(select));
+    for owner in owners {
+        query = query.bind(owner.to_vec());
+    }
+    let rows: Vec<(Vec<u8>, i64, i64)> = query.fetch_all(db).await?;
+    Ok(rows.into_iter().map(|(owner, rows, values)| (owner, read_version(rows), read_version(values))).collect())
+}
