@@ -10,6 +10,7 @@ mod load;
 mod mute;
 mod process;
 mod proxy;
+mod replicas;
 #[path = "../../../sms/tests/attacks/request.rs"]
 mod request;
 #[path = "../../../cli/tests/statement/mod.rs"]

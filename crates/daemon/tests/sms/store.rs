@@ -1,6 +1,9 @@
 //! The store's own PostgreSQL server for tests, for other tests.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 pub use iexec_sms::DatabaseUrl;
 
@@ -24,6 +27,15 @@ impl Postgres {
         let url = cluster.database().to_string();
         let password_file = crate::process::private(&folder.join("database-password"), PASSWORD);
         Some(Self { cluster, url, password_file })
+    }
+
+    /// All of the database as text, by `pg_dump`: columns of bytes in hex.
+    pub fn dump(&self) -> Vec<u8> {
+        let mut dump = Command::new("pg_dump");
+        dump.arg("--dbname").arg(&self.url).env("PGPASSWORD", PASSWORD).stdin(Stdio::null());
+        let output = dump.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
     }
 
     /// Stops it as a crash does, and starts it again.
