@@ -43,9 +43,14 @@ pub enum CollateralId {
 /// refused as [`crate::verify`] does.
 pub fn needs(evidence: &Evidence) -> Result<CollateralId, AttestationError> {
     crate::checks::size(evidence)?;
-    match (evidence.tee, Quote::parse(evidence)?) {
-        (Tee::Simulated, _) => Ok(CollateralId::Simulated),
-        (_, Quote::Dcap(quote)) => Ok(CollateralId::Dcap(quote.id())),
-        (_, Quote::Snp(report)) => Ok(CollateralId::Snp(report.id(&evidence.certificates))),
+    Ok(of(evidence, &Quote::parse(evidence)?))
+}
+
+/// Which collateral evidence with this quote needs.
+pub(crate) fn of(evidence: &Evidence, quote: &Quote) -> CollateralId {
+    match (evidence.tee, quote) {
+        (Tee::Simulated, _) => CollateralId::Simulated,
+        (_, Quote::Dcap(quote)) => CollateralId::Dcap(quote.id()),
+        (_, Quote::Snp(report)) => CollateralId::Snp(report.id(&evidence.certificates)),
     }
 }

@@ -9,7 +9,7 @@ use iexec_protocol::{
 
 use crate::{
     AttestationError, Attested, Claims, Collateral, Expected, Policy, TrustAnchors, checks, checks::Checked, dcap,
-    quote::Quote, snp,
+    quote::Quote, screened::screen, snp,
 };
 
 /// Decides whether `evidence` comes from an enclave that may work on `expected.task`.
@@ -24,10 +24,7 @@ pub fn verify(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Attested, AttestationError> {
-    let question = Question { evidence, expected: Some(expected), collateral, anchors, policy, now };
-    let claims = question.decide()?;
-    let reference = policy.meets(claims.tee, &claims.measurement).unwrap_or_default().to_owned();
-    Ok(Attested::new(claims, evidence, *expected, reference, now))
+    screen(evidence, expected, anchors, policy, now)?.verify(collateral, now)
 }
 
 /// As [`verify`], for evidence of which nobody knows any more what it was made for: the checks of report data and image
@@ -39,7 +36,8 @@ pub fn appraise(
     policy: &Policy,
     now: Timestamp,
 ) -> Result<Claims, AttestationError> {
-    Question { evidence, expected: None, collateral, anchors, policy, now }.decide()
+    let question = Question { evidence, expected: None, collateral, anchors, policy, now };
+    question.confirm(&question.screen()?)
 }
 
 /// All that a decision depends on.
@@ -108,11 +106,22 @@ pub(crate) const LAST: [OnClaims; 5] = [
 ];
 
 impl Question<'_> {
-    fn decide(&self) -> Result<Claims, AttestationError> {
+    /// All checks that need no collateral, and the quote.
+    pub(crate) fn screen(&self) -> Result<Quote, AttestationError> {
         FIRST.iter().try_for_each(|check| (check.run)(self))?;
         let quote = Quote::parse(self.evidence)?;
-        CHEAP.iter().try_for_each(|check| (check.run)(self, &quote))?;
-        let claims = self.authenticate(&quote)?;
+        CHEAP
+            .iter()
+            .filter(|check| check.needs != Needs::Collateral)
+            .try_for_each(|check| (check.run)(self, &quote))?;
+        Ok(quote)
+    }
+
+    /// All checks of a quote that [`Question::screen`] let through, now with collateral: the cheap ones once more, since
+    /// some see more with it.
+    pub(crate) fn confirm(&self, quote: &Quote) -> Result<Claims, AttestationError> {
+        CHEAP.iter().try_for_each(|check| (check.run)(self, quote))?;
+        let claims = self.authenticate(quote)?;
         LAST.iter().try_for_each(|check| (check.run)(self, &claims))?;
         Ok(claims)
     }

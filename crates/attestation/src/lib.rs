@@ -20,6 +20,7 @@ mod explanation;
 mod policy;
 mod quote;
 mod reference;
+mod screened;
 mod snp;
 
 pub use anchors::TrustAnchors;
@@ -36,4 +37,5 @@ pub use error::AttestationError;
 pub use explanation::{Explanation, Outcome, Verdict, explain};
 pub use policy::{DcapPolicy, Policy, SnpPolicy, VlekProviders};
 pub use reference::{References, Register, SgxIdentity, SgxReference, SimulatedReference, SnpReference, TdxReference};
+pub use screened::{Screened, screen};
 pub use snp::{ChipId, SnpKey, SnpProduct, SnpSigner};

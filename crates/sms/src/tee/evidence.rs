@@ -1,6 +1,6 @@
 //! The release of a session: evidence in, the session sealed to the enclave's key out (spec SMS-44 to SMS-47).
 
-use iexec_attestation::{Attested, Collateral, Expected, Policy, SnpCollateral, TrustAnchors, explain, needs, verify};
+use iexec_attestation::{Attested, Expected, Policy, TrustAnchors, screen};
 use iexec_chain::Chain;
 use iexec_protocol::{
     Timestamp,
@@ -76,14 +76,10 @@ async fn attest(
     evidence: &Evidence,
     now: Timestamp,
 ) -> Result<Attested, Refusal> {
-    let told = explain(evidence, Some(expected), None, &trust.anchors, policy, now);
-    let nothing = Collateral::Snp(SnpCollateral::default());
-    if told.refusal().is_some() {
-        return Ok(verify(evidence, expected, &nothing, &trust.anchors, policy, now)?);
-    }
+    let screened = screen(evidence, expected, &trust.anchors, policy, now)?;
     let revocations = policy.snp.require_revocation_list;
-    let collateral = trust.collateral.find(&needs(evidence)?, revocations, now).await?;
-    Ok(verify(evidence, expected, &collateral, &trust.anchors, policy, now)?)
+    let collateral = trust.collateral.find(&screened.needs(), revocations, now).await?;
+    Ok(screened.verify(&collateral, now)?)
 }
 
 /// A sealed session must fit into one frame of the enclave's pipe; base64 makes three bytes four.
