@@ -1,4 +1,5 @@
-//! What the chain said a short time ago about things that it does not change: deals, apps, datasets, categories.
+//! What the chain said a short time ago about things that it does not change, or hardly ever: deals, apps, datasets,
+//! categories, the TEE broker.
 //!
 //! Only a reorganisation of the chain can give one of their ids other contents, so what is told here may lag behind by
 //! [`TIME`] and no more. Whether a task is still open is never kept: ask [`Chain::view_task`].
@@ -33,6 +34,7 @@ pub(crate) struct Recent {
     apps: Answers<Address, App>,
     datasets: Answers<Address, Dataset>,
     categories: Answers<u64, Category>,
+    brokers: Answers<Address, Option<Address>>,
 }
 
 impl Chain {
@@ -58,6 +60,13 @@ impl Chain {
     pub fn recent_category(&self, id: u64) -> Answer<'_, Option<Category>> {
         let length = |category: &Category| category.name.len() + category.description.len();
         Box::pin(async move { self.recent().categories.or(id, length, || self.view_category(id)).await })
+    }
+
+    /// [`Chain::tee_broker`], at most [`TIME`] ago. The hub's owner may name another in that time: ask again before you
+    /// refuse what another would be accepted for.
+    pub fn recent_tee_broker(&self) -> Answer<'_, Option<Address>> {
+        let ask = || -> Answer<'_, _> { Box::pin(async { self.tee_broker().await.map(Some) }) };
+        Box::pin(async move { Ok(self.recent().brokers.or(self.hub(), |_| 0, ask).await?.flatten()) })
     }
 }
 

@@ -166,7 +166,7 @@ impl Sms {
 /// The key that signs authorizations, made when there is none.
 async fn broker(store: &Store) -> anyhow::Result<SigningKey> {
     let fresh = SigningKey::random(&mut rand::rng());
-    let key = store.broker_or(fresh).await?;
+    let key = store.broker_or(&fresh).await?;
     tracing::info!("TEE broker {}: the hub's owner names it with setTeeBroker", key.address());
     Ok(key)
 }

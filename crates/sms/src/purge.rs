@@ -54,10 +54,10 @@ mod tests {
         let store = Store::open(&Location::folder(folder.path())).await.unwrap();
         let (task, year, now) = (TaskId(B256::repeat_byte(1)), 365 * 24 * 3600, 1_790_000_000);
         let (deadline, key) = (now + 300, |byte| SigningKey::from_bytes(&[byte; 32]).unwrap());
-        store.challenge_or(task, key(1), deadline).await.unwrap();
+        store.challenge_or(task, &key(1), deadline).await.unwrap();
         for own in [now, now + year, now - year, 0, u64::MAX] {
             assert_eq!(store.purge(before(own, now)).await.unwrap(), 0, "{own}");
-            let kept = store.challenge_or(task, key(2), deadline).await.unwrap();
+            let kept = store.challenge_or(task, &key(2), deadline).await.unwrap();
             assert_eq!(kept.address(), key(1).address());
         }
         let later = deadline + AFTER + 1;

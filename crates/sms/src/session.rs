@@ -12,17 +12,16 @@ use iexec_protocol::{
     authorization::Authorized,
     cause::Cause,
     id::{Sha256, TaskId},
-    key::SigningKey,
     session::{SecretText, Session, VERSION},
 };
 use thiserror::Error;
 
-use crate::description::Description;
+use crate::{description::Description, store::ChallengeKey};
 
 /// The secrets of a task, as far as they are kept here.
 pub(crate) struct Secrets {
     /// The key that the task's enclave signs with.
-    pub(crate) challenge: SigningKey,
+    pub(crate) challenge: ChallengeKey,
     /// The dataset's key.
     pub(crate) dataset_key: Option<SecretText>,
     /// The beneficiary's public key.
@@ -33,6 +32,20 @@ pub(crate) struct Secrets {
     pub(crate) requester: BTreeMap<String, SecretText>,
     /// The worker's token for the result proxy that the deal names.
     pub(crate) storage_token: Option<SecretText>,
+}
+
+impl Secrets {
+    /// Of a task that needs none.
+    pub(crate) fn of(challenge: ChallengeKey) -> Self {
+        Self {
+            challenge,
+            dataset_key: None,
+            beneficiary_key: None,
+            app_developer: None,
+            requester: BTreeMap::new(),
+            storage_token: None,
+        }
+    }
 }
 
 /// Opens the session `name`: only for an authorized worker's attested enclave, and only if nothing is missing. Both

@@ -19,6 +19,7 @@ mod refusals;
 pub(crate) mod rotation;
 mod secrets;
 mod sessions;
+mod task_secrets;
 pub(crate) mod verify;
 mod writer;
 
@@ -38,7 +39,7 @@ use self::{
 pub(crate) use audit::{Entry, Event};
 pub use backup::{BackupCounts, BackupKey, BackupTo};
 pub(crate) use backup::{backup, restore};
-pub(crate) use challenges::broker_address;
+pub(crate) use challenges::{ChallengeKey, broker_address};
 pub(crate) use error::StoreError;
 pub use export::AuditPart;
 pub use location::{DatabaseUrl, KekSource, Location};

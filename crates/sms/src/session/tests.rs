@@ -94,7 +94,7 @@ fn describe(deal: Deal) -> Result<Description, Undescribed> {
 
 fn secrets() -> Secrets {
     Secrets {
-        challenge: key(7),
+        challenge: ChallengeKey::of(&key(7)),
         dataset_key: Some(SecretText::new("the dataset key")),
         beneficiary_key: Some(SecretText::new("the beneficiary's key")),
         app_developer: None,

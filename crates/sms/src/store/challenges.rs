@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use iexec_protocol::{Address, B256, Timestamp, id::TaskId, key::SigningKey};
 use sha2::{Digest as _, Sha256};
 use sqlx::AnyConnection;
+use zeroize::Zeroizing;
 
 use super::{
     Location, Store, StoreError,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::vault::Row;
 
-const TABLE: &str = "challenge";
+pub(super) const TABLE: &str = "challenge";
 
 /// The row of the broker's key: no task's id, since those are keccak hashes of a deal's id and an index.
 fn broker_row() -> TaskId {
@@ -27,19 +28,66 @@ pub(super) fn row(task: &[u8]) -> Row {
     Row::new(TABLE, &[task])
 }
 
+/// A task's challenge: the key that its enclave signs with, and the key's address, which is kept with it since it costs
+/// more to compute than to read. Zeroed when dropped, never printed.
+pub(crate) struct ChallengeKey {
+    key: Zeroizing<[u8; 32]>,
+    address: Address,
+}
+
+impl ChallengeKey {
+    /// The challenge that signs with `key`.
+    pub(crate) fn of(key: &SigningKey) -> Self {
+        Self { key: key.expose(), address: key.address() }
+    }
+
+    /// The address that signatures are of.
+    pub(crate) fn address(&self) -> Address {
+        self.address
+    }
+
+    /// The 32 secret bytes.
+    pub(crate) fn expose(&self) -> &Zeroizing<[u8; 32]> {
+        &self.key
+    }
+
+    /// The key, to sign with.
+    fn signing_key(&self) -> Result<SigningKey, StoreError> {
+        SigningKey::from_bytes(&self.key).map_err(|error| StoreError::row(TABLE, &error))
+    }
+
+    /// What is sealed: the key, then its address.
+    fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new([self.key.as_slice(), self.address.as_slice()].concat())
+    }
+
+    /// Reads what was sealed. Stores of schema 1 kept the key alone.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, StoreError> {
+        let (key, address) = bytes.split_at_checked(32).ok_or_else(|| StoreError::row(TABLE, &"it is too short"))?;
+        let key = Zeroizing::new(key.try_into().map_err(|error| StoreError::row(TABLE, &error))?);
+        if address.is_empty() {
+            return SigningKey::from_bytes(&key)
+                .map(|key| Self::of(&key))
+                .map_err(|error| StoreError::row(TABLE, &error));
+        }
+        let address = Address::try_from(address).map_err(|error| StoreError::row(TABLE, &error))?;
+        Ok(Self { key, address })
+    }
+}
+
 struct Challenge {
     task: TaskId,
-    fresh: SigningKey,
+    fresh: ChallengeKey,
     deadline: Timestamp,
 }
 
 impl Write for Challenge {
-    type Reply = SigningKey;
+    type Reply = ChallengeKey;
 
-    fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<SigningKey, StoreError>> {
+    fn run<'a>(&'a self, batch: &'a mut Batch<'_>) -> BoxFuture<'a, Result<ChallengeKey, StoreError>> {
         Box::pin(async move {
             let row = row(self.task.as_bytes().as_slice());
-            let sealed = batch.keys.seal(TABLE, batch.active, &row, self.fresh.expose().as_slice())?;
+            let sealed = batch.keys.seal(TABLE, batch.active, &row, &self.fresh.to_bytes())?;
             let insert = "INSERT INTO challenge (task, sealed, key_id, deadline) VALUES ($1, $2, $3, $4)
                           ON CONFLICT (task) DO NOTHING";
             let query = sqlx::query(insert).bind(self.task.as_bytes().as_slice()).bind(sealed);
@@ -56,22 +104,22 @@ impl Store {
     pub(crate) async fn challenge_or(
         &self,
         task: TaskId,
-        fresh: SigningKey,
+        fresh: &SigningKey,
         deadline: Timestamp,
-    ) -> Result<SigningKey, StoreError> {
+    ) -> Result<ChallengeKey, StoreError> {
         match self.challenge(task).await? {
             Some(key) => Ok(key),
-            None => self.writer.write(Challenge { task, fresh, deadline }).await,
+            None => self.writer.write(Challenge { task, fresh: ChallengeKey::of(fresh), deadline }).await,
         }
     }
 
     /// The TEE broker's key, one for all replicas: `fresh` if there is none yet.
-    pub(crate) async fn broker_or(&self, fresh: SigningKey) -> Result<SigningKey, StoreError> {
-        self.challenge_or(broker_row(), fresh, Timestamp::MAX).await
+    pub(crate) async fn broker_or(&self, fresh: &SigningKey) -> Result<SigningKey, StoreError> {
+        self.challenge_or(broker_row(), fresh, Timestamp::MAX).await?.signing_key()
     }
 
     /// The task's challenge key.
-    pub(crate) async fn challenge(&self, task: TaskId) -> Result<Option<SigningKey>, StoreError> {
+    pub(crate) async fn challenge(&self, task: TaskId) -> Result<Option<ChallengeKey>, StoreError> {
         let found = self.engine.read(|db| {
             let ring = Arc::clone(&self.ring);
             Box::pin(async move { read(db, &ring, task).await })
@@ -80,7 +128,7 @@ impl Store {
     }
 }
 
-async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Option<SigningKey>, StoreError> {
+async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Option<ChallengeKey>, StoreError> {
     let Some((mut sealed, mut id)) = sealed(db, task).await? else { return Ok(None) };
     if !ring.with(db, id).await?.knows(id) {
         // It was sealed anew, and its key destroyed, since it was read.
@@ -89,8 +137,7 @@ async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Op
     }
     let keys = ring.with(db, id).await?;
     let plain = keys.open(TABLE, id, &row(task.as_bytes().as_slice()), &sealed)?;
-    let bytes = plain.as_slice().try_into().map_err(|error| StoreError::row(TABLE, &error))?;
-    SigningKey::from_bytes(bytes).map(Some).map_err(|error| StoreError::row(TABLE, &error))
+    ChallengeKey::from_bytes(&plain).map(Some)
 }
 
 /// Address of a store's TEE broker; `None` if no service was ever started as one.

@@ -9,9 +9,7 @@ mod listing;
 mod outcome;
 mod quota;
 
-use std::sync::Arc;
-
-use iexec_protocol::{Address, call::sms::SecretId, session::SecretText};
+use iexec_protocol::{Address, call::sms::SecretId};
 use sqlx::AnyConnection;
 
 pub(crate) use fence::Fence;
@@ -27,14 +25,14 @@ use super::{
 };
 use crate::vault::Row;
 
-const TABLE: &str = "secret";
+pub(super) const TABLE: &str = "secret";
 
 /// A secret's place.
 #[derive(Clone, Debug)]
-struct Place {
-    kind: &'static str,
-    owner: Address,
-    name: String,
+pub(super) struct Place {
+    pub(super) kind: &'static str,
+    pub(super) owner: Address,
+    pub(super) name: String,
 }
 
 /// Kind, owner and name under which it is kept.
@@ -44,7 +42,7 @@ pub(super) fn place(id: &SecretId) -> (&'static str, Address, String) {
 }
 
 impl Place {
-    fn of(id: &SecretId) -> Self {
+    pub(super) fn of(id: &SecretId) -> Self {
         let (kind, owner, name) = match id {
             // iExec's SMS keeps web2 names in lower case, and requesters' keys as they are.
             SecretId::Web2 { owner, name } => ("web2", owner, name.to_lowercase()),
@@ -56,7 +54,7 @@ impl Place {
         Self { kind, owner: *owner, name }
     }
 
-    fn row(&self) -> Row {
+    pub(super) fn row(&self) -> Row {
         row(self.kind, self.owner.as_slice(), &self.name)
     }
 
@@ -111,27 +109,5 @@ impl Store {
             Box::pin(async move { Ok(query.fetch_optional(db).await?) })
         });
         Ok(found.await?.is_some())
-    }
-
-    /// Its value.
-    pub(crate) async fn secret(&self, id: &SecretId) -> Result<Option<SecretText>, StoreError> {
-        let place = Place::of(id);
-        let opened = self.engine.read(|db| {
-            let (place, ring) = (place.clone(), Arc::clone(&self.ring));
-            Box::pin(async move {
-                let Some((Some(mut sealed), mut key, _)) = place.current(db).await? else { return Ok(None) };
-                let keys = ring.with(db, key).await?;
-                if !keys.knows(key) {
-                    // It was sealed anew, and its key destroyed, since it was read.
-                    let Some((Some(again), now, _)) = place.current(db).await? else { return Ok(None) };
-                    (sealed, key) = (again, now);
-                }
-                let keys = ring.with(db, key).await?;
-                keys.open(TABLE, key, &place.row(), &sealed).map(Some)
-            })
-        });
-        let Some(plain) = opened.await? else { return Ok(None) };
-        let text = std::str::from_utf8(&plain).map_err(|error| StoreError::row(TABLE, &error))?;
-        Ok(Some(SecretText::new(text)))
     }
 }

@@ -287,7 +287,7 @@ on_both! {
         let asking = (1..=16u8).map(|byte| {
             let store = Arc::clone(&store);
             let fresh = SigningKey::from_bytes(&[byte; 32]).unwrap();
-            tokio::spawn(async move { store.challenge_or(task(1), fresh, 10).await.unwrap().address() })
+            tokio::spawn(async move { store.challenge_or(task(1), &fresh, 10).await.unwrap().address() })
         });
         let mut answers = Vec::<Address>::new();
         for asked in asking.collect::<Vec<_>>() {
@@ -301,7 +301,7 @@ on_both! {
         let store = rig.open().await;
         let (ended, living) = (task(1), task(2));
         for (task, deadline) in [(ended, 10), (living, u64::MAX)] {
-            store.challenge_or(task, owner(), deadline).await.unwrap();
+            store.challenge_or(task, &owner(), deadline).await.unwrap();
         }
         assert_eq!(store.purge(11).await.unwrap(), 1);
         assert!(store.challenge(ended).await.unwrap().is_none());
@@ -315,7 +315,7 @@ on_both! {
         let store = Arc::new(rig.open().await);
         create(&store, &web2("broken"), "v").await;
         let spoil = "UPDATE secret SET sealed = key_blob.sealed FROM (SELECT sealed FROM challenge) AS key_blob";
-        store.challenge_or(task(1), owner(), 10).await.unwrap();
+        store.challenge_or(task(1), &owner(), 10).await.unwrap();
         sqlx::query(spoil).execute(&mut db(&store).await).await.unwrap();
         let writing = (0..200).map(|number| {
             let store = Arc::clone(&store);

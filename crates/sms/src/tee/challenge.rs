@@ -23,7 +23,7 @@ pub(crate) async fn challenge(
     check_active(on_chain.status)?;
     check_pool(task, deal.workerpool.owner, signature)?;
     let fresh = SigningKey::random(&mut rand::rng());
-    let key = store.challenge_or(task, fresh, on_chain.final_deadline).await?;
+    let key = store.challenge_or(task, &fresh, on_chain.final_deadline).await?;
     Ok(key.address())
 }
 

@@ -26,7 +26,7 @@ pub(crate) struct Trust {
 }
 
 /// Gives a pending session to the enclave that `evidence` is of, once. The task is read from the chain again: an
-/// authorization counts only as long as it is ACTIVE. The deal may be as it was a minute ago (spec SMS-42).
+/// authorization counts only as long as it is ACTIVE. Deal and broker may be as they were a minute ago (spec SMS-42).
 pub(crate) async fn release(
     store: &Store,
     chain: &Chain,
@@ -39,7 +39,7 @@ pub(crate) async fn release(
     let Pending { nonce, authorization, worker_signature, .. } = *pending;
     let worker = authorization.worker_wallet;
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
-    let authorized = authorization.authorize_under(facts::broker(chain).await?, &worker_signature, &task, &deal)?;
+    let authorized = facts::authorize(chain, authorization, &worker_signature, &task, &deal).await?;
     let DealPolicy { policy, rules } = trust.policy.for_deal(&deal)?;
     let description = facts::describe(chain, task, deal).await?;
     let expected = Expected { task: description.task.id, nonce, image: description.image() };

@@ -6,12 +6,13 @@ use iexec_chain::{
 };
 use iexec_protocol::{
     Address, B256, Timestamp,
+    authorization::{Authorized, WorkerpoolAuthorization},
     call::sms::SecretId,
     deal::Deal,
     evidence::Nonce,
     id::TaskId,
+    key::Signature,
     secret::RESULT_ENCRYPTION_KEY,
-    session::SecretText,
     task::{ChainStatus, ChainTask},
 };
 use rand::{Rng as _, TryRngCore as _, distr::Alphanumeric};
@@ -20,7 +21,7 @@ use super::Refusal;
 use crate::{
     description::{Description, Undescribed},
     session::{Secrets, SessionError},
-    store::{Store, StoreError},
+    store::Store,
 };
 
 /// The task and its deal (spec SMS-31): a task that was initialised, of a deal that asks for a TEE.
@@ -37,9 +38,25 @@ pub(crate) async fn task_and_deal(chain: &Chain, id: TaskId) -> Result<(ChainTas
     Ok((task, deal))
 }
 
-/// The hub's TEE broker, if it has one.
-pub(super) async fn broker(chain: &Chain) -> Result<Option<Address>, Refusal> {
-    chain.tee_broker().await.map_err(Refusal::GetDeal)
+/// The word that a worker may compute a task, checked (spec SMS-40). The hub may have named its TEE broker a minute ago; a
+/// word is refused by what it says now.
+pub(super) async fn authorize(
+    chain: &Chain,
+    authorization: WorkerpoolAuthorization,
+    by_worker: &Signature,
+    task: &ChainTask,
+    deal: &Deal,
+) -> Result<Authorized, Refusal> {
+    let before = chain.recent_tee_broker().await.map_err(Refusal::GetDeal)?;
+    let refused = match authorization.clone().authorize_under(before, by_worker, task, deal) {
+        Ok(authorized) => return Ok(authorized),
+        Err(refused) => refused,
+    };
+    let now = chain.tee_broker().await.map_err(Refusal::GetDeal)?;
+    if now == before {
+        return Err(refused.into());
+    }
+    Ok(authorization.authorize_under(now, by_worker, task, deal)?)
 }
 
 /// All that a session says beside secrets.
@@ -67,33 +84,51 @@ pub(super) async fn secrets(
     challenge: Address,
     worker: Address,
 ) -> Result<Secrets, Refusal> {
-    let deal = &description.deal;
-    let own = store.challenge(description.task.id).await?;
-    let own = own.ok_or(SessionError::NoChallenge { found: challenge })?;
-    let mut requester = std::collections::BTreeMap::new();
-    for (number, key) in &description.params.iexec_secrets {
-        let id = SecretId::Requester { requester: deal.requester, key: key.clone() };
-        if let Some(secret) = store.secret(&id).await? {
-            requester.insert(number.clone(), secret);
+    let wanted = wanted(description, worker);
+    let ids: Vec<&SecretId> = wanted.iter().map(|(_, id)| id).collect();
+    let (own, found) = store.task_secrets(description.task.id, &ids).await?;
+    let mut secrets = Secrets::of(own.ok_or(SessionError::NoChallenge { found: challenge })?);
+    for ((purpose, _), value) in wanted.into_iter().zip(found) {
+        match purpose {
+            Purpose::Dataset => secrets.dataset_key = value,
+            Purpose::Beneficiary => secrets.beneficiary_key = value,
+            Purpose::App => secrets.app_developer = value,
+            Purpose::Storage => secrets.storage_token = value,
+            Purpose::Requester(number) => secrets.requester.extend(value.map(|value| (number, value))),
         }
     }
-    let beneficiary = SecretId::Web2 { owner: deal.beneficiary, name: RESULT_ENCRYPTION_KEY.to_owned() };
-    let storage_token = match &description.proxy {
-        Some(proxy) => store.secret(&SecretId::Storage { worker, proxy: proxy.clone() }).await?,
-        None => None,
-    };
-    Ok(Secrets {
-        challenge: own,
-        dataset_key: only_if(deal.has_dataset(), store, SecretId::Web3 { asset: deal.dataset.pointer }).await?,
-        beneficiary_key: only_if(description.params.encrypts(), store, beneficiary).await?,
-        app_developer: store.secret(&SecretId::App { app: deal.app.pointer }).await?,
-        requester,
-        storage_token,
-    })
+    Ok(secrets)
 }
 
-async fn only_if(needed: bool, store: &Store, id: SecretId) -> Result<Option<SecretText>, StoreError> {
-    if needed { store.secret(&id).await } else { Ok(None) }
+/// What a task needs a secret for.
+enum Purpose {
+    Dataset,
+    Beneficiary,
+    App,
+    Storage,
+    /// The number that the app reads it under.
+    Requester(String),
+}
+
+/// The secrets that a task's deal entitles to.
+fn wanted(description: &Description, worker: Address) -> Vec<(Purpose, SecretId)> {
+    let deal = &description.deal;
+    let mut wanted = vec![(Purpose::App, SecretId::App { app: deal.app.pointer })];
+    if deal.has_dataset() {
+        wanted.push((Purpose::Dataset, SecretId::Web3 { asset: deal.dataset.pointer }));
+    }
+    if description.params.encrypts() {
+        let name = RESULT_ENCRYPTION_KEY.to_owned();
+        wanted.push((Purpose::Beneficiary, SecretId::Web2 { owner: deal.beneficiary, name }));
+    }
+    if let Some(proxy) = &description.proxy {
+        wanted.push((Purpose::Storage, SecretId::Storage { worker, proxy: proxy.clone() }));
+    }
+    for (number, key) in &description.params.iexec_secrets {
+        let id = SecretId::Requester { requester: deal.requester, key: key.clone() };
+        wanted.push((Purpose::Requester(number.clone()), id));
+    }
+    wanted
 }
 
 /// Seconds in which an offered session must be opened.

@@ -22,8 +22,7 @@ pub(crate) async fn offer(
     now: Timestamp,
 ) -> Result<SessionOffer, Refusal> {
     let (task, deal) = facts::task_and_deal(chain, authorization.chain_task_id).await?;
-    let authorized =
-        authorization.clone().authorize_under(facts::broker(chain).await?, &worker_signature, &task, &deal)?;
+    let authorized = facts::authorize(chain, authorization.clone(), &worker_signature, &task, &deal).await?;
     let worker = authorization.worker_wallet;
     policy.for_deal(&deal)?;
     let description = facts::describe(chain, task, deal).await?;

@@ -11,7 +11,7 @@ async fn filled(rig: &Rig) -> Store {
     }
     update(&store, &web2("n1"), "changed").await;
     store.delete_secret(&web2("n2"), fence(1, 1)).await.unwrap();
-    store.challenge_or(task(1), owner(), 1000).await.unwrap();
+    store.challenge_or(task(1), &owner(), 1000).await.unwrap();
     store
 }
 
@@ -24,7 +24,7 @@ async fn check(store: &Store) {
     assert!(store.secret(&web2("n2")).await.unwrap().is_none());
     assert_eq!(create(store, &web2("n2"), "value 2").await, Created::Returned);
     assert!(!store.use_nonce(owner().address(), B256::repeat_byte(1), 100).await.unwrap());
-    assert_eq!(store.challenge(task(1)).await.unwrap().unwrap().expose(), owner().expose());
+    assert_eq!(store.challenge(task(1)).await.unwrap().unwrap().expose(), &owner().expose());
 }
 
 fn private(rig: &Rig, name: &str, text: &str) -> std::path::PathBuf {

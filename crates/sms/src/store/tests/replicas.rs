@@ -51,7 +51,7 @@ async fn a_task_has_one_challenge_on_all_replicas() {
     let Some((_rig, stores)) = two().await else { return };
     let answers = ask(&stores, |store, number| async move {
         let fresh = SigningKey::from_bytes(&[number + 1; 32]).unwrap();
-        store.challenge_or(task(1), fresh, 10).await.unwrap().address()
+        store.challenge_or(task(1), &fresh, 10).await.unwrap().address()
     });
     let answers = answers.await;
     assert!(answers.iter().all(|answer| *answer == answers[0]));

@@ -44,7 +44,7 @@ async fn check(store: &Store, task: TaskId) {
     assert_eq!(store.list_secrets(owner().address(), None, 9).await.unwrap()[0].version, 2);
     assert_eq!(
         store.challenge(task).await.unwrap().unwrap().expose(),
-        SigningKey::from_bytes(&[9; 32]).unwrap().expose()
+        &SigningKey::from_bytes(&[9; 32]).unwrap().expose()
     );
 }
 
