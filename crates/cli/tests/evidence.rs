@@ -82,6 +82,24 @@ fn evidence_tells_the_root_the_program_the_enclaves_key_and_the_platforms_state(
 }
 
 #[test]
+fn the_root_of_the_local_networks_chain_file_is_used_where_none_is_named() {
+    let desk = desk(&terms(), sound);
+    let folder = desk.path("");
+    let chain = serde_json::json!({ "default": "devnet", "chains": { "devnet": { "simulatedTee": folder } } });
+    fs::write(desk.path("chain.json"), chain.to_string()).unwrap();
+    let answer = desk.result(&format!("verify {TASK}.zip --receipt-only --insecure-simulated-tee"));
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert!(
+        answer.err.contains("verified: the quote is authentic under the development root sha256:"),
+        "{}",
+        answer.err
+    );
+    fs::remove_file(desk.path("root.der")).unwrap();
+    let answer = desk.result(&format!("verify {TASK}.zip --receipt-only --insecure-simulated-tee"));
+    assert!(answer.err.contains("its quote was not checked: ") && answer.err.contains("root.der: "), "{}", answer.err);
+}
+
+#[test]
 fn a_receipt_under_evidence_for_something_else_is_refused() {
     let cases: [(Make, &str); 4] = [
         (
@@ -122,7 +140,12 @@ fn without_a_root_with_old_collateral_or_on_a_neglected_platform_something_stays
         assert!(found, "{words}: {}", answer.err);
     };
     let here = desk(&terms(), sound);
-    line(&here.result(&format!("verify {TASK}.zip")), "no root of a simulated TEE (--simulated-root)");
+    let unchecked = "its quote was not checked: no root of a simulated TEE is known (--simulated-root FILE";
+    line(&here.result(&format!("verify {TASK}.zip")), unchecked);
+    // That it may be a simulation does not make it checked.
+    line(&here.result(&format!("verify {TASK}.zip --insecure-simulated-tee")), unchecked);
+    let strict = here.result(&format!("verify {TASK}.zip --task {TASK} --insecure-simulated-tee --require-verified"));
+    assert!(strict.code == 1 && strict.err.contains(unchecked), "{}", strict.err);
     line(&verified(&here, " --collateral nothing.json"), "nothing.json");
     let expired = Terms { issued: now() - 7200, next_update: now() - 3600, ..terms() };
     line(&verified(&desk(&expired, sound), ""), "expired");
