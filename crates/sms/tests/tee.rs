@@ -15,7 +15,7 @@ use iexec_protocol::{
     call::sms::{GetChallenge, SecretId},
     cause::Cause,
     deal::Deal,
-    evidence::{Evidence, Tee},
+    evidence::{Evidence, MAX_JSON, Tee},
     id::TaskId,
     key::SigningKey,
     tag::Tag,
@@ -270,7 +270,7 @@ async fn a_session_that_nobody_offered_or_that_is_malformed_is_refused() {
         ("/tee/sessions", b"[".repeat(8000), 400),
         ("/tee/sessions", vec![b' '; 9000], 413),
         (path.as_str(), b"{\"tee\":\"sim".to_vec(), 400),
-        (path.as_str(), vec![b' '; 60_000], 413),
+        (path.as_str(), vec![b' '; MAX_JSON + 1], 413),
     ] {
         let raw = Raw { body, ..Raw::new(Method::POST, path) };
         let answer = network.client.send(&sms.origin, &raw).await.unwrap();

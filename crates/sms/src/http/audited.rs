@@ -10,8 +10,8 @@ use crate::store::{Entry, Event, Refused, Source, StoreError};
 
 /// How often the log is told of refusals that were counted.
 const EVERY: Duration = Duration::from_mins(1);
-/// Longest word of a path that is told, in bytes: an address, a task's or a session's id.
-const MAX_WORD: usize = 66;
+/// Longest word of a path that is told, in bytes: a session's id, which is longer than an address and than a task's.
+const MAX_WORD: usize = 80;
 
 /// A refusal that may be told to the audit log.
 pub(super) trait Decided: From<StoreError> {

@@ -5,7 +5,7 @@ use iexec_chain::devnet::DevAccount;
 use iexec_protocol::{
     Address, B256,
     call::sms::SecretId,
-    evidence::{Evidence, MAX_CERTIFICATES, MAX_QUOTE, Nonce, Tee, image_event},
+    evidence::{Evidence, MAX_CERTIFICATES, MAX_JSON, MAX_QUOTE, Nonce, Tee, image_event},
     id::{Sha256, TaskId},
     secret::RESULT_ENCRYPTION_KEY,
 };
@@ -314,7 +314,12 @@ async fn evidence_that_is_malformed_or_oversized_is_refused_by_its_field() {
         case("nothing", body(vec![]), MALFORMED, "the evidence"),
         case("no UTF-8", body(vec![0xff; 16]), MALFORMED, "the evidence"),
         case("brackets 40,000 deep", body(vec![b'['; 40_000]), MALFORMED, "the evidence"),
-        case("60,000 bytes", body(vec![b' '; 60_000]), "413 INVALID_AUTHORIZATION", "too large"),
+        case(
+            "a byte more than evidence can have",
+            body(vec![b' '; MAX_JSON + 1]),
+            "413 INVALID_AUTHORIZATION",
+            "too large",
+        ),
     ]);
     scene.refuses(cases).await;
     scene.opens(&errand).await;
