@@ -9,13 +9,14 @@ mod fetch;
 mod intel;
 mod library;
 mod part;
+mod simulated;
 
 pub mod tool;
 
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use iexec_attestation::{Collateral, CollateralId, DcapCollateral, SnpCollateral, SnpId, SnpKey, SnpProduct};
 use iexec_protocol::Timestamp;
@@ -24,6 +25,7 @@ use thiserror::Error;
 pub(crate) use library::Library;
 use part::Form;
 pub(crate) use part::Part;
+pub(crate) use simulated::Simulated;
 
 /// Intel's own service.
 pub const INTEL_PCS: &str = "https://api.trustedservices.intel.com";
@@ -89,14 +91,14 @@ pub(crate) enum CollateralError {
 /// All collateral: that of the simulated TEE, if there is one, and the vendors'.
 #[derive(Clone)]
 pub(crate) struct Source {
-    simulated: Option<DcapCollateral>,
+    simulated: Option<Arc<Simulated>>,
     library: Library,
 }
 
 impl Source {
     /// Of the simulated TEE's file and a library.
-    pub(crate) fn new(simulated: Option<DcapCollateral>, library: Library) -> Self {
-        Self { simulated, library }
+    pub(crate) fn new(simulated: Option<Simulated>, library: Library) -> Self {
+        Self { simulated: simulated.map(Arc::new), library }
     }
 
     /// Collateral of this id. AMD's revocation list is with it if it can be had; that it cannot is an error only if the
@@ -109,7 +111,7 @@ impl Source {
     ) -> Result<Collateral, CollateralError> {
         match id {
             CollateralId::Simulated => match &self.simulated {
-                Some(collateral) => Ok(Collateral::Dcap(collateral.clone())),
+                Some(file) => Ok(Collateral::Dcap(file.now())),
                 None => Err(unavailable(Part::Simulated, "this SMS was told of no simulated TEE")),
             },
             CollateralId::Dcap(id) => {

@@ -19,7 +19,7 @@ use serde::Serialize;
 pub use iexec_attestation::Expected;
 
 use crate::{
-    collateral::{CollateralSources, CollateralUrls, Library, Source, tool},
+    collateral::{CollateralSources, CollateralUrls, Library, Simulated, Source, tool},
     description::Description,
     policy::SmsPolicy,
     read_simulated,
@@ -185,12 +185,12 @@ async fn on_chain(named: &TaskOnChain) -> anyhow::Result<Description> {
 async fn collateral(
     question: &Question,
     policy: &Policy,
-    simulated: Option<DcapCollateral>,
+    simulated: Option<Simulated>,
 ) -> anyhow::Result<Option<Collateral>> {
     let Question { evidence, at, .. } = question;
     let revocations = policy.snp.require_revocation_list;
     if evidence.tee == Tee::Simulated {
-        return Ok(simulated.map(Collateral::Dcap));
+        return Ok(simulated.map(|file| Collateral::Dcap(file.now())));
     }
     match &question.collateral {
         CollateralFrom::Nowhere => Ok(None),

@@ -26,7 +26,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use iexec_attestation::{DcapCollateral, TrustAnchors};
+use iexec_attestation::TrustAnchors;
 use iexec_chain::Chain;
 use iexec_protocol::{Address, evidence::Tee, key::SigningKey};
 use iexec_service::{
@@ -36,7 +36,7 @@ use iexec_service::{
 };
 
 use crate::{
-    collateral::{CollateralSources, Library, Source},
+    collateral::{CollateralSources, Library, Simulated, Source},
     http::{Context, limits::Limits},
     policy::SmsPolicy,
     store::Store,
@@ -195,13 +195,11 @@ fn trust(config: &Config, metrics: &Metrics) -> anyhow::Result<Trust> {
 }
 
 /// A development root and the collateral beside it.
-pub(crate) fn read_simulated(root: &Path) -> anyhow::Result<(TrustAnchors, Option<DcapCollateral>)> {
-    let read = |path: &Path| {
-        std::fs::read(path).with_context(|| format!("--insecure-simulated-tee: cannot read {}", path.display()))
-    };
-    let anchors = TrustAnchors::hardware().insecure_with_simulated(read(root)?).context("--insecure-simulated-tee")?;
-    let collateral = DcapCollateral::from_json(&read(&root.with_file_name(SIMULATED_COLLATERAL))?)?;
-    Ok((anchors, Some(collateral)))
+pub(crate) fn read_simulated(root: &Path) -> anyhow::Result<(TrustAnchors, Option<Simulated>)> {
+    let read = std::fs::read(root);
+    let der = read.with_context(|| format!("--insecure-simulated-tee: cannot read {}", root.display()))?;
+    let anchors = TrustAnchors::hardware().insecure_with_simulated(der).context("--insecure-simulated-tee")?;
+    Ok((anchors, Some(Simulated::open(root.with_file_name(SIMULATED_COLLATERAL))?)))
 }
 
 /// Spec ATT-41.

@@ -1,6 +1,7 @@
 //! Recorded collateral of real platforms, from an HTTP server on loopback that answers well or badly.
 
 mod amd;
+mod simulated;
 
 use std::{
     path::Path,
