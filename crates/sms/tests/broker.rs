@@ -115,3 +115,18 @@ async fn the_broker_signs_for_the_workerpools_owner_alone_and_only_where_the_hub
     let vouched = vouched.unwrap();
     assert_eq!(vouched.signature.value.signer_of_personal(vouched.hash()), Some(broker));
 }
+
+#[tokio::test]
+async fn a_broker_that_the_hub_names_later_is_believed_at_once() {
+    let (network, _folder, sms, broker) = setup().await;
+    network.push_beneficiary_key(&sms, "k").await;
+    let task = network.task(Terms::default()).await;
+    let challenge = network.challenge(&sms, task.id, DevAccount::Scheduler).await.unwrap();
+    let own = own_word(&task, challenge);
+    let signature = key(DevAccount::Worker(0)).sign_personal(own.hash()).unwrap();
+    // From here on the SMS knows for a minute that the hub has none.
+    network.client.send(&sms.origin, &OpenSession { authorization: own.clone(), signature }).await.unwrap();
+    network.writer(DevAccount::Deployer).set_tee_broker(broker).await.unwrap();
+    let vouched = network.client.send(&sms.origin, &AskBroker { authorization: own }).await.unwrap();
+    network.client.send(&sms.origin, &OpenSession { authorization: vouched, signature }).await.unwrap();
+}

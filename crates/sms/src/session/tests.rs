@@ -9,6 +9,7 @@ use iexec_protocol::{
     deal::{Deal, Resource},
     evidence::{Evidence, Nonce, Tee, image_event, report_data},
     id::DealId,
+    key::SigningKey,
     tag::Tag,
     task::{ChainStatus, ChainTask},
 };
