@@ -14,6 +14,8 @@ use crate::{AttestationError, Measurement, SgxMeasurement, TdxMeasurement};
 
 /// Certification data that is a chain of certificates in PEM (DCAP quote format, table of certification data types).
 const PCK_CHAIN: u16 = 5;
+/// Certification data that names the platform, encrypted to Intel, under RSA-2048 or RSA-3072 (spec "What is not verified").
+const ENCRYPTED_PPID: [u16; 2] = [2, 3];
 /// Certification data that is the quoting enclave's report, its signature and a [`PCK_CHAIN`] (version 4 and 5).
 const QE_REPORT_DATA: u16 = 6;
 /// Sizes in bytes: the quote's signature and the attestation key.
@@ -135,7 +137,11 @@ fn check_form(quote: &Quote, bytes: &[u8]) -> Result<(), String> {
 fn platform(quote: &Quote) -> Result<([u8; 6], PckCa), String> {
     let kind = quote.inner_cert_type();
     if kind != PCK_CHAIN {
-        return Err(format!("its certification data is of type {kind}; {PCK_CHAIN}, the PCK chain, is read"));
+        let what = if ENCRYPTED_PPID.contains(&kind) { ", an encrypted PPID" } else { "" };
+        return Err(format!(
+            "its certification data is of type {kind}{what}; {PCK_CHAIN}, the PCK chain, is read: a platform's quoting \
+             library brings it once its configuration names a PCCS"
+        ));
     }
     let chain = extract_cert_chain(quote).map_err(|error| format!("its PCK chain: {error:#}"))?;
     if chain.len() > MAX_CHAIN {
