@@ -49,11 +49,13 @@ fn the_commands_of_the_operators_page_do_what_it_says() {
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let blocks = PAGE.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let told: Vec<String> = blocks.map(|block| shell(folder.path(), block)).collect();
-    assert_eq!(told.len(), 5, "blocks of the page");
+    assert_eq!(told.len(), 6, "blocks of the page");
     assert!(told[0].contains("data key 3 is active; 0 values sealed anew; destroyed: 1"), "{}", told[0]);
     assert!(told[1].contains("the data keys are wrapped under file-") && told[1].contains("is dropped"), "{}", told[1]);
     assert!(told[2].contains("kept: 0 secrets") && told[2].contains("restored: 0 secrets"), "{}", told[2]);
     assert!(told[3].contains(" refused cause=unsigned kind=web2"), "{}", told[3]);
+    assert!(told[5].contains(" are in audit-1.jsonl and no more in the log"), "{}", told[5]);
+    assert!(shell(folder.path(), "iexecd sms audit show --data sms-data").contains(" audit.pruned entries="));
     assert!(shell(folder.path(), "iexecd sms audit show --data restored").contains(" restored kek=file-"));
     // The old key opens nothing any more; the new one does.
     child.kill().unwrap();

@@ -13,7 +13,7 @@ use crate::id::{Sha256, TaskId};
 pub const MAX_QUOTE: usize = 32 * 1024;
 /// Largest table of certificates read, in bytes.
 pub const MAX_CERTIFICATES: usize = 32 * 1024;
-/// Largest evidence read as JSON, in bytes: the largest quote and certificates in base64 (RFC 4648), and 4 KiB for the rest.
+/// Largest evidence read as JSON, in bytes: the largest quote and certificates in base64 (RFC 4648), and 4 KiB for the rest (spec SMS-91).
 pub const MAX_JSON: usize = base64_length(MAX_QUOTE) + base64_length(MAX_CERTIFICATES) + 4 * 1024;
 
 const fn base64_length(bytes: usize) -> usize {

@@ -1,4 +1,4 @@
-//! The audit log: append-only, each entry's hash over the one before it (spec SMS-60 to SMS-64).
+//! The audit log: append-only, each entry's hash over the one before it (spec SMS-60 to SMS-65).
 //!
 //! `hash = sha256(hash of the entry before ‖ entry)`, where an entry is one JSON object with its keys sorted and no
 //! spaces. The log shows that somebody changed, removed or moved entries; that its end was cut off shows only to who

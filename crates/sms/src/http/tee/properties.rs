@@ -1,4 +1,4 @@
-//! Which TEE this SMS believes in, and what iExec's workers ask of the programs around an app (spec SMS-91).
+//! Which TEE this SMS believes in, and what iExec's workers ask of the programs around an app (spec SMS-92).
 
 use axum::{
     extract::{Path, State},
