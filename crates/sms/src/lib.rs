@@ -241,3 +241,6 @@ async fn check_chain(context: &Context) -> anyhow::Result<()> {
         checked => Ok(checked?),
     }
 }
+
+#[cfg(test)]
+mod tests;

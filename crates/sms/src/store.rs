@@ -177,4 +177,4 @@ fn read_time(time: i64) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
