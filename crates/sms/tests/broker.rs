@@ -13,7 +13,10 @@ use iexec_protocol::{
     result::{Contribution, ResultLink},
     task::ChainStatus,
 };
-use iexec_sms::{Config, KekSource, Location, admin};
+use iexec_sms::{
+    Config, KekSource, Location,
+    admin::{self, BackupKey, BackupTo},
+};
 use tempfile::TempDir;
 
 async fn setup() -> (Network, TempDir, Service, Address) {
@@ -129,4 +132,61 @@ async fn a_broker_that_the_hub_names_later_is_believed_at_once() {
     network.writer(DevAccount::Deployer).set_tee_broker(broker).await.unwrap();
     let vouched = network.client.send(&sms.origin, &AskBroker { authorization: own }).await.unwrap();
     network.client.send(&sms.origin, &OpenSession { authorization: vouched, signature }).await.unwrap();
+}
+
+/// A file for its owner's eyes with this line in it.
+fn private(folder: &TempDir, name: &str, line: &str) -> std::path::PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.path().join(name);
+    std::fs::write(&path, format!("{line}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path
+}
+
+/// Who signs an authorization as the broker there.
+async fn signs(network: &Network, sms: &Service, authorization: &WorkerpoolAuthorization) -> Option<Address> {
+    let ask = AskBroker { authorization: authorization.clone() };
+    let vouched = network.client.send(&sms.origin, &ask).await.unwrap();
+    vouched.signature.value.signer_of_personal(vouched.hash())
+}
+
+#[tokio::test]
+async fn the_brokers_key_is_rotated_backed_up_and_restored_with_all_others() {
+    let (network, folder, sms, broker) = setup().await;
+    network.writer(DevAccount::Deployer).set_tee_broker(broker).await.unwrap();
+    let task = network.task(Terms::default()).await;
+    let challenge = network.challenge(&sms, task.id, DevAccount::Scheduler).await.unwrap();
+    let word = own_word(&task, challenge);
+    let at = Location { data: folder.path().join("sms"), database: None, kek: KekSource::DataFolder };
+
+    // Under a new data key while it runs, the old one being destroyed.
+    let before = admin::keys(at.clone()).await.unwrap();
+    let rotated = admin::rotate(at.clone()).await.unwrap();
+    assert_eq!((rotated.destroyed.len(), rotated.values), (1, 2), "the broker's key and the task's: {before:?}");
+    assert_eq!(signs(&network, &sms, &word).await, Some(broker));
+    sms.end().await;
+    assert_eq!(admin::broker(at.clone()).await.unwrap(), Some(broker));
+
+    // Under a new key-encryption key.
+    let old = before[0].wrapped_under[0].clone();
+    let kek = KekSource::Passphrase(private(&folder, "passphrase", "correct horse"));
+    admin::add_kek(at.clone(), kek.clone()).await.unwrap();
+    let at = Location { kek: kek.clone(), ..at };
+    admin::drop_kek(at.clone(), old).await.unwrap();
+    assert_eq!(admin::broker(at.clone()).await.unwrap(), Some(broker));
+    let settings = |folder: &TempDir| Config { tee_broker: true, ..config(&network.anvil.url(), folder) };
+    let sms = Service::start(Config { kek, ..settings(&folder) }).await;
+    assert_eq!(signs(&network, &sms, &word).await, Some(broker));
+
+    // In another store, made of a backup.
+    let (file, passphrase) = (folder.path().join("backup.age"), private(&folder, "backup", "battery staple"));
+    admin::backup(at, file.clone(), BackupTo::Passphrase(passphrase.clone())).await.unwrap();
+    sms.end().await;
+    let other = tempfile::tempdir().unwrap();
+    let at = Location { data: other.path().join("sms"), database: None, kek: KekSource::DataFolder };
+    admin::restore(at.clone(), file, BackupKey::Passphrase(passphrase)).await.unwrap();
+    assert_eq!(admin::broker(at).await.unwrap(), Some(broker));
+    let sms = Service::start(settings(&other)).await;
+    assert_eq!(network.challenge(&sms, task.id, DevAccount::Scheduler).await.unwrap(), challenge);
+    assert_eq!(signs(&network, &sms, &word).await, Some(broker));
 }

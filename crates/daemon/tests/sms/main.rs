@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, unreachable_pub, dead_code, reason = "a test fails by panicking; modules of one binary")]
 
+mod clock;
 #[path = "../../../sms/tests/common/mod.rs"]
 mod common;
 mod explain;

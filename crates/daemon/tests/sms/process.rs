@@ -39,6 +39,7 @@ pub fn iexecd<I: IntoIterator<Item = S>, S: Into<OsString>>(arguments: I) -> Com
 
 pub struct Sms {
     arguments: Vec<OsString>,
+    environment: Vec<(&'static str, OsString)>,
     child: Child,
     /// For what takes a service: its origin is this one's.
     pub service: Service,
@@ -50,6 +51,17 @@ impl Sms {
     /// Starts it before the chain at `rpc`, believing in the simulated machine of `folder`; `store` says where its
     /// store is, `more` what else.
     pub fn start(folder: &TempDir, rpc: &str, store: &[OsString], more: &[&str]) -> Self {
+        Self::start_in(folder, rpc, store, more, Vec::new())
+    }
+
+    /// The same, with these variables.
+    pub fn start_in(
+        folder: &TempDir,
+        rpc: &str,
+        store: &[OsString],
+        more: &[&str],
+        environment: Vec<(&'static str, OsString)>,
+    ) -> Self {
         let settings = config(rpc, folder);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let origin = format!("http://127.0.0.1:{port}");
@@ -68,9 +80,15 @@ impl Sms {
         arguments.extend_from_slice(store);
         arguments.extend(more.iter().map(OsString::from));
         let printed = Arc::new(Mutex::new(Vec::new()));
-        let child = spawn(&arguments, &printed);
+        let child = spawn(&arguments, &environment, &printed);
         let done = tokio::spawn(async { Ok(()) });
-        Self { arguments, child, service: Service { origin, stop: CancellationToken::new(), done }, printed }
+        Self {
+            arguments,
+            environment,
+            child,
+            service: Service { origin, stop: CancellationToken::new(), done },
+            printed,
+        }
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -85,7 +103,7 @@ impl Sms {
 
     /// Starts it again, after its end.
     pub fn again(&mut self) {
-        self.child = spawn(&self.arguments, &self.printed);
+        self.child = spawn(&self.arguments, &self.environment, &self.printed);
     }
 
     pub fn pid(&self) -> u32 {
@@ -105,8 +123,10 @@ impl Drop for Sms {
     }
 }
 
-fn spawn(arguments: &[OsString], printed: &Arc<Mutex<Vec<u8>>>) -> Child {
-    let mut child = iexecd(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+fn spawn(arguments: &[OsString], environment: &[(&str, OsString)], printed: &Arc<Mutex<Vec<u8>>>) -> Child {
+    let mut command = iexecd(arguments);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (ready, listening) = mpsc::channel();
     collect(child.stdout.take().unwrap(), Arc::clone(printed), None);
     collect(child.stderr.take().unwrap(), Arc::clone(printed), Some(ready));
