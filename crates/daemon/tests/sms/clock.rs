@@ -27,7 +27,7 @@ use crate::{
 
 const YEARS: i64 = 10 * 365 * 24 * 3600;
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const SHIFT: &str = r#"
 #define _GNU_SOURCE
