@@ -70,7 +70,7 @@ pub enum AttestationError {
         found: u32,
     },
     /// A cloud provider's key signed the report, and the policy does not name it.
-    #[error("the snp report is signed by the VLEK of {}; the policy allows {allowed}", .found.as_deref().unwrap_or("a cloud provider"))]
+    #[error("the snp report is signed by the VLEK of {}; the policy allows {allowed}", .found.as_deref().unwrap_or("a cloud provider").escape_debug())]
     SigningKey {
         /// The provider, if the VLEK's certificate is there.
         found: Option<String>,

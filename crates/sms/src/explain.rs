@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use iexec_attestation::{
-    Collateral, DcapCollateral, MAX_COLLATERAL, Outcome, Policy, SnpCollateral, TrustAnchors, Verdict, explain, needs,
+    Collateral, CollateralId, DcapCollateral, MAX_COLLATERAL, Outcome, Policy, SnpCollateral, TrustAnchors, Verdict,
+    explain, needs,
 };
 use iexec_chain::Chain;
 use iexec_protocol::{
@@ -58,7 +59,7 @@ pub struct TaskOnChain {
 
 /// Where the vendor's word comes from.
 pub enum CollateralFrom {
-    /// Nowhere: what depends on it is not checked.
+    /// Nowhere but the evidence itself: what else depends on it is not checked.
     Nowhere,
     /// A file (DCAP: JSON; SNP: the VCEK, DER), or a folder as `collateral fetch` makes it.
     Path(PathBuf),
@@ -193,7 +194,8 @@ async fn collateral(
         return Ok(simulated.map(|file| Collateral::Dcap(file.now())));
     }
     match &question.collateral {
-        CollateralFrom::Nowhere => Ok(None),
+        // What an SNP host handed out is enough where no revocation list is asked for.
+        CollateralFrom::Nowhere => Ok(brings_certificate(evidence).then(|| Collateral::Snp(SnpCollateral::default()))),
         CollateralFrom::Path(path) if path.is_dir() => {
             tool::from_folder(path, evidence, revocations, *at).await.map(Some)
         }
@@ -205,6 +207,10 @@ async fn collateral(
             Ok(Some(Source::new(None, library).find(&needs(evidence)?, revocations, *at).await?))
         }
     }
+}
+
+fn brings_certificate(evidence: &Evidence) -> bool {
+    matches!(needs(evidence), Ok(CollateralId::Snp(id)) if id.has_certificate)
 }
 
 fn of_file(path: &Path, tee: Tee) -> anyhow::Result<Collateral> {

@@ -58,7 +58,7 @@ impl Endorsement {
         SnpProduct::ALL
             .into_iter()
             .find(|product| product.name() == stem)
-            .ok_or_else(|| self.malformed(format_args!("it is of {name}, of which no root is built in")))
+            .ok_or_else(|| self.malformed(format_args!("it is of {name:?}, of which no root is built in")))
     }
 
     /// The cloud provider that AMD gave the key to. A VLEK names one and no chip.
