@@ -134,7 +134,10 @@ impl Sms {
                 document: http::document(),
                 metrics,
             };
-            check_chain(&context).await?;
+            if let Err(error) = check_chain(&context).await {
+                context.store.close().await;
+                return Err(error);
+            }
             Ok(Self { listener, context: Arc::new(context) })
         })
     }

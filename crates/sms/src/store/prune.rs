@@ -11,7 +11,7 @@ use sqlx::AnyConnection;
 use super::{
     Location,
     audit::{self, Entry, Event},
-    engine::{Engine, Kind},
+    engine::Engine,
     export::{self, AuditPart},
     reach, rotation, stored_time,
     verify::{AuditHead, anchor, entry_hash},
@@ -79,10 +79,6 @@ async fn sweep(engine: &Engine, anchor: AuditHead) -> anyhow::Result<()> {
         let through = last.min(first.saturating_add(BATCH));
         sqlx::query("DELETE FROM audit WHERE seq <= $1").bind(through).execute(&mut *transaction).await?;
         transaction.commit().await?;
-    }
-    if engine.kind == Kind::Sqlite {
-        // The log beside the database is written into it, so that its room is used again.
-        sqlx::raw_sql("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut db).await?;
     }
     Ok(())
 }

@@ -129,6 +129,20 @@ on_both! {
         assert_eq!(rows(&store).await, 1);
     }
 
+    async fn a_log_of_schema_2_begins_at_its_beginning_and_can_be_pruned(rig: Rig) {
+        let (store, out) = logged(&rig).await;
+        let version = store.engine.kind.pick("PRAGMA user_version = 2", "UPDATE schema_version SET version = 2");
+        tamper(&store, "DROP TABLE audit_anchor").await;
+        tamper(&store, version).await;
+        store.close().await;
+        let error = verify(&rig, None).await.unwrap_err();
+        assert!(error.contains("it has schema 2, this program knows 3\nhint: a newer SMS migrates"), "{error}");
+        rig.open().await.close().await;
+        assert_eq!(verify(&rig, None).await.unwrap().seq, 15);
+        assert_eq!(prune(&rig, TODAY, out).await.unwrap().entries(), 10);
+        assert_eq!(verify(&rig, None).await.unwrap().seq, 16);
+    }
+
     async fn services_write_on_while_the_log_is_pruned(rig: Rig) {
         let store = Arc::new(rig.open().await);
         let entry = |number| Entry::new(Event::Refused).number("n", number);

@@ -1,4 +1,4 @@
-//! A store of schema 1, as the SMS of version 0.1 wrote it, is migrated.
+//! A store of schema 1, as the SMS wrote it before it had data keys, is migrated.
 
 use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
