@@ -19,11 +19,16 @@ const AFTER: u64 = 3600;
 pub(crate) async fn purge(context: Arc<Context>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     loop {
-        tokio::select! {
+        let purged = async {
+            ticks.tick().await;
+            once(&context).await
+        };
+        // A chain that is slow to answer does not hold up the end.
+        let purged = tokio::select! {
             () = stop.cancelled() => return,
-            _ = ticks.tick() => (),
-        }
-        match once(&context).await {
+            purged = purged => purged,
+        };
+        match purged {
             Ok(0) => (),
             Ok(gone) => tracing::debug!("purged {gone} ended challenges, sessions and nonces"),
             Err(error) => tracing::warn!("nothing was purged: {error:#}"),

@@ -14,8 +14,8 @@ use crate::store::engine::Kind;
 
 /// Deleted secrets that an owner may leave behind, as a multiple of the quota.
 const TOMBSTONES: u64 = 10;
-/// Owners that are counted in one statement, a power of two.
-const OWNERS: usize = 64;
+/// Most owners that are counted in one statement.
+const OWNERS: usize = 256;
 
 /// Secrets that one owner may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,30 +87,27 @@ impl Grown {
             return Ok(());
         }
         let owners: Vec<&Address> = self.0.keys().collect();
-        let mut rest = owners.as_slice();
-        while !rest.is_empty() {
-            // Powers of two: few statements to prepare.
-            let (now, later) = rest.split_at(1 << rest.len().min(OWNERS).ilog2());
-            for (owner, rows, values) in count(db, now).await? {
+        for owners in owners.chunks(OWNERS) {
+            for (owner, rows, values) in count(db, owners).await? {
                 let most = Address::try_from(owner.as_slice()).ok().and_then(|owner| self.0.get(&owner));
                 let fits = |most: &Most| values <= most.values && most.rows.is_none_or(|most| rows <= most);
                 if !most.is_some_and(fits) {
                     return Err(StoreError::Raced { table: TABLE });
                 }
             }
-            rest = later;
         }
         Ok(())
     }
 }
 
-/// Owner, rows, values.
+/// Owner, rows, values. The last of `owners` is named as often as makes a power of two: few statements to prepare.
 async fn count(db: &mut AnyConnection, owners: &[&Address]) -> Result<Vec<(Vec<u8>, u64, u64)>, StoreError> {
-    let places = (1..=owners.len()).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
+    let size = owners.len().next_power_of_two();
+    let places = (1..=size).map(|place| format!("${place}")).collect::<Vec<_>>().join(", ");
     let select = format!("SELECT owner, count(*), count(sealed) FROM secret WHERE owner IN ({places}) GROUP BY owner");
     // Numbers that we counted ourselves.
     let mut query = sqlx::query_as(AssertSqlSafe(select));
-    for owner in owners {
+    for owner in owners.iter().chain(owners.last().into_iter().cycle()).take(size) {
         query = query.bind(owner.to_vec());
     }
     let rows: Vec<(Vec<u8>, i64, i64)> = query.fetch_all(db).await?;
