@@ -102,7 +102,8 @@ impl Engine {
         let connecting = tokio::time::timeout(WAIT, AnyConnection::connect_with(&self.options));
         let mut db = connecting.await.map_err(|_| sqlx::Error::PoolTimedOut)??;
         let settings = self.kind.pick(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;",
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;
+             PRAGMA cache_size = -8192;",
             "SET synchronous_commit = on; SET lock_timeout = '10s'; SET idle_in_transaction_session_timeout = '60s';",
         );
         sqlx::raw_sql(settings).execute(&mut db).await?;

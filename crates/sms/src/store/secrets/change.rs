@@ -4,7 +4,10 @@ use futures_util::future::BoxFuture;
 use iexec_protocol::{call::sms::SecretId, session::SecretText};
 
 use super::{
-    Created, Fence, Place, Put, Store, StoreError, TABLE, Updated, outcome::Outcome, quota::Quota, raced, read_version,
+    Created, Fence, Place, Put, Store, StoreError, TABLE, Updated,
+    outcome::Outcome,
+    quota::{Marked, Quota},
+    raced, read_version,
 };
 use crate::{
     secret::Approved,
@@ -104,7 +107,7 @@ impl Change {
         {
             return Ok(Outcome::NonceUsed);
         }
-        let found = self.place.look(batch.db).await?;
+        let found = self.place.look(batch.db, self.twin(batch)).await?;
         let row = self.place.row();
         match (&self.rule, &found.live) {
             (Rule::Create, Some(_)) => return Ok(Outcome::Exists),
@@ -120,7 +123,7 @@ impl Change {
             }
             _ => (),
         }
-        if self.twin_had_it(batch).await? {
+        if found.twin_had_it {
             return Ok(Outcome::OtherKind);
         }
         if found.live.is_none() && !batch.grown.admit(self.place.owner, self.quota, &found) {
@@ -134,14 +137,10 @@ impl Change {
         Ok(Outcome::Kept(read_version(found.version + 1)))
     }
 
-    /// Whether the value was ever kept where the same signature is good.
-    async fn twin_had_it(&self, batch: &mut Batch<'_>) -> Result<bool, StoreError> {
-        let Some(twin) = &self.twin else { return Ok(false) };
-        let mark = batch.keys.mark(&twin.row(), self.value.expose().as_bytes());
-        let select = "SELECT count(*) FROM secret_mark WHERE kind = $1 AND owner = $2 AND name = $3 AND mark = $4";
-        let query = sqlx::query_scalar::<_, i64>(select).bind(twin.kind).bind(twin.owner.as_slice());
-        let found = query.bind(twin.name.as_str()).bind(mark).fetch_one(&mut *batch.db).await?;
-        Ok(found > 0)
+    /// Where the same signature is good, and the value's mark there.
+    fn twin(&self, batch: &Batch<'_>) -> Option<Marked<'_>> {
+        let twin = self.twin.as_ref()?;
+        Some((twin, batch.keys.mark(&twin.row(), self.value.expose().as_bytes())))
     }
 
     /// Whether the value is new here; it is remembered from now on.

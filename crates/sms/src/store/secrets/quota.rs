@@ -33,25 +33,36 @@ pub(super) struct Found {
     pub(super) live: Option<(Vec<u8>, i64)>,
     /// 0 if it never had one.
     pub(super) version: i64,
+    /// Whether the twin that was asked about ever had the value.
+    pub(super) twin_had_it: bool,
     /// The owner's rows, deleted secrets' among them, and its values; counted where there is no value alone.
     owned: (u64, u64),
 }
 
-type Columns = (Option<Vec<u8>>, Option<i64>, Option<i64>, i64);
+/// A place, and a value's mark there.
+pub(super) type Marked<'a> = (&'a Place, Vec<u8>);
+
+type Columns = (Option<Vec<u8>>, Option<i64>, Option<i64>, i64, i64);
 
 impl Place {
-    /// What is there, and how much its owner has if one more value would come: one statement, and one walk over the
-    /// owner's rows.
-    pub(super) async fn look(&self, db: &mut AnyConnection) -> Result<Found, StoreError> {
+    /// What is there, whether the twin had a value of this mark, and how much the owner has if one more value would come:
+    /// one statement, and one walk over the owner's rows.
+    pub(super) async fn look(&self, db: &mut AnyConnection, twin: Option<Marked<'_>>) -> Result<Found, StoreError> {
         let select = "SELECT s.sealed, s.key_id, s.version, CASE WHEN s.sealed IS NULL
                           THEN (SELECT count(*) * 4294967296 + count(c.sealed) FROM secret AS c WHERE c.owner = $1)
-                          ELSE 0 END
+                          ELSE 0 END,
+                          (SELECT count(*) FROM secret_mark WHERE owner = $4 AND kind = $5 AND name = $6 AND mark = $7)
                       FROM (SELECT 1 AS one) AS here
                       LEFT JOIN secret AS s ON s.owner = $1 AND s.kind = $2 AND s.name = $3";
         let query = sqlx::query_as(select).bind(self.owner.as_slice()).bind(self.kind).bind(self.name.as_str());
-        let (sealed, key, version, owned): Columns = query.fetch_one(db).await?;
+        // There is no place without an owner.
+        let (owner, kind, name, mark) = twin.as_ref().map_or((&[][..], "", "", &[][..]), |(twin, mark)| {
+            (twin.owner.as_slice(), twin.kind, twin.name.as_str(), mark.as_slice())
+        });
+        let query = query.bind(owner).bind(kind).bind(name).bind(mark);
+        let (sealed, key, version, owned, marks): Columns = query.fetch_one(db).await?;
         let owned = (read_version(owned >> 32), read_version(owned & 0xffff_ffff));
-        Ok(Found { live: sealed.zip(key), version: version.unwrap_or_default(), owned })
+        Ok(Found { live: sealed.zip(key), version: version.unwrap_or_default(), twin_had_it: marks > 0, owned })
     }
 }
 
