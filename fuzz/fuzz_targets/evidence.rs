@@ -6,8 +6,8 @@
 use libfuzzer_sys::fuzz_target;
 
 use iexec_attestation::{
-    Collateral, DcapCollateral, Policy, Register, SnpCollateral, SnpReference, TdxReference, TrustAnchors, appraise,
-    explain, needs,
+    Collateral, DcapCollateral, Policy, Register, SnpCollateral, SnpReference, TdxReference, TrustAnchors, VlekProviders,
+    appraise, explain, needs,
 };
 use iexec_protocol::{
     Address, B256,
@@ -15,7 +15,7 @@ use iexec_protocol::{
     id::Sha256,
 };
 
-// First byte: which TEE. Then the length of the quote (2 bytes), the quote, and collateral: JSON, or a VCEK.
+// First byte: which TEE. Then the length of the quote (2 bytes), the quote, and collateral: JSON, or a table of certificates.
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(evidence) = serde_json::from_slice::<Evidence>(bytes) {
         let _ = needs(&evidence);
@@ -59,5 +59,6 @@ fn policy() -> Policy {
         author_key_digest: None,
         minimum_svn: 0,
     });
+    policy.snp.vlek_providers = VlekProviders::Any;
     policy
 }
