@@ -176,21 +176,29 @@ async fn write(db: &mut AnyConnection, kind: Kind, kek: &Kek, file: &mut File, k
 }
 
 async fn insert(db: &mut AnyConnection, kek: &Kek, record: Record, chain: &mut Chain) -> anyhow::Result<()> {
-    let bytes = |hex: Hex| hex.0.to_vec();
-    let query = match record {
-        Record::Header { .. } | Record::End { .. } => return Ok(()),
+    match record {
         Record::DataKey { id, purpose, state, created, key } => {
             let key = Key::from_slice(&key.0).context("a data key has not 32 bytes")?;
-            return Ok(keys::insert(db, kek, (id, &purpose, &state, &key), created).await?);
+            keys::insert(db, kek, (id, &purpose, &state, &key), created).await?;
         }
         Record::AuditAnchor { seq, hash } => {
             *chain = begin(seq, &hash)?;
-            sqlx::query("UPDATE audit_anchor SET seq = $1, hash = $2 WHERE id = 1").bind(seq).bind(bytes(hash))
+            let update = "UPDATE audit_anchor SET seq = $1, hash = $2 WHERE id = 1";
+            sqlx::query(update).bind(seq).bind(hash.0.to_vec()).execute(db).await?;
         }
         Record::Audit { seq, entry } => {
             let hash = chain.follow(seq, &entry)?;
-            return Ok(audit::insert(db, &[(seq, entry, hash)]).await?);
+            audit::insert(db, &[(seq, entry, hash)]).await?;
         }
+        record => insert_row(db, record).await?,
+    }
+    Ok(())
+}
+
+/// What is one row of a table as it stands.
+async fn insert_row(db: &mut AnyConnection, record: Record) -> Result<(), sqlx::Error> {
+    let bytes = |hex: Hex| hex.0.to_vec();
+    let query = match record {
         Record::Secret { kind, owner, name, sealed, key_id, version, created, updated } => {
             let insert = "INSERT INTO secret (kind, owner, name, sealed, key_id, version, created, updated)
                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -215,6 +223,8 @@ async fn insert(db: &mut AnyConnection, kek: &Kek, record: Record, chain: &mut C
             let insert = "INSERT INTO used_nonce (signer, nonce, deadline) VALUES ($1, $2, $3)";
             sqlx::query(insert).bind(bytes(signer)).bind(bytes(nonce)).bind(deadline)
         }
+        // The head, the end and what is no row of its own are done by the caller.
+        _ => return Ok(()),
     };
     query.execute(db).await?;
     Ok(())
