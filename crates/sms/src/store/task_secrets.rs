@@ -55,16 +55,17 @@ fn knows_all(keys: &Keys, rows: &[Sealed]) -> bool {
 
 /// Each place by the primary key of its table.
 async fn select(db: &mut AnyConnection, task: TaskId, places: &[Place]) -> Result<Vec<Sealed>, sqlx::Error> {
-    let mut text = "SELECT 0, sealed, key_id FROM challenge WHERE task = $1".to_owned();
-    for number in 1..=places.len() {
+    let of_place = |number: usize| {
         let [owner, kind, name] = [3 * number - 1, 3 * number, 3 * number + 1];
-        text += &format!(
-            " UNION ALL SELECT {number}, sealed, key_id FROM secret
-              WHERE owner = ${owner} AND kind = ${kind} AND name = ${name} AND sealed IS NOT NULL"
-        );
-    }
+        format!(
+            "SELECT {number}, sealed, key_id FROM secret
+             WHERE owner = ${owner} AND kind = ${kind} AND name = ${name} AND sealed IS NOT NULL"
+        )
+    };
+    let challenge = "SELECT 0, sealed, key_id FROM challenge WHERE task = $1".to_owned();
+    let all: Vec<_> = std::iter::once(challenge).chain((1..=places.len()).map(of_place)).collect();
     // Only numbers that we counted ourselves are written into the statement.
-    let mut query = sqlx::query_as(AssertSqlSafe(text)).bind(task.as_bytes().as_slice());
+    let mut query = sqlx::query_as(AssertSqlSafe(all.join(" UNION ALL "))).bind(task.as_bytes().as_slice());
     for place in places {
         query = query.bind(place.owner.as_slice()).bind(place.kind).bind(place.name.as_str());
     }

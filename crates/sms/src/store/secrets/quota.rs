@@ -7,7 +7,11 @@
 use std::collections::BTreeMap;
 
 use iexec_protocol::Address;
-use sqlx::{AnyConnection, AssertSqlSafe};
+use sqlx::{
+    AnyConnection, AssertSqlSafe,
+    any::{Any, AnyArguments},
+    query::QueryAs,
+};
 
 use super::{Place, StoreError, TABLE, read_version};
 use crate::store::engine::Kind;
@@ -42,6 +46,7 @@ pub(super) struct Found {
 /// A place, and a value's mark there.
 pub(super) type Marked<'a> = (&'a Place, Vec<u8>);
 
+type Query<'q> = QueryAs<'q, Any, Columns, AnyArguments>;
 type Columns = (Option<Vec<u8>>, Option<i64>, Option<i64>, i64, i64);
 
 impl Place {
@@ -55,14 +60,17 @@ impl Place {
                       FROM (SELECT 1 AS one) AS here
                       LEFT JOIN secret AS s ON s.owner = $1 AND s.kind = $2 AND s.name = $3";
         let query = sqlx::query_as(select).bind(self.owner.as_slice()).bind(self.kind).bind(self.name.as_str());
-        // There is no place without an owner.
-        let (owner, kind, name, mark) = twin.as_ref().map_or((&[][..], "", "", &[][..]), |(twin, mark)| {
-            (twin.owner.as_slice(), twin.kind, twin.name.as_str(), mark.as_slice())
-        });
-        let query = query.bind(owner).bind(kind).bind(name).bind(mark);
-        let (sealed, key, version, owned, marks): Columns = query.fetch_one(db).await?;
-        let owned = (read_version(owned >> 32), read_version(owned & 0xffff_ffff));
+        let (sealed, key, version, counted, marks): Columns = marked(query, twin).fetch_one(db).await?;
+        let owned = (read_version(counted >> 32), read_version(counted & 0xffff_ffff));
         Ok(Found { live: sealed.zip(key), version: version.unwrap_or_default(), twin_had_it: marks > 0, owned })
+    }
+}
+
+/// Asks for the twin, or for a place that cannot be: there is none without an owner.
+fn marked<'q>(query: Query<'q>, twin: Option<Marked<'q>>) -> Query<'q> {
+    match twin {
+        Some((twin, mark)) => query.bind(twin.owner.as_slice()).bind(twin.kind).bind(twin.name.as_str()).bind(mark),
+        None => query.bind(Vec::new()).bind("").bind("").bind(Vec::new()),
     }
 }
 
