@@ -144,15 +144,21 @@ async fn answer(question: &Question) -> anyhow::Result<Explained> {
         let held = registered::check(&description.app, claims, description.image());
         checks.push(ExplainedCheck::of("SMS-48", "registered", held.map_err(|error| error.to_string())));
     }
+    let (accepted, decided_by) = decided(&checks, told.claims.is_some(), told.reference.as_deref());
+    let measurement = told.claims.map(|claims| claims.measurement.to_string());
+    Ok(Explained { accepted, decided_by, checks, rules, measurement })
+}
+
+/// Whether nothing speaks against it, and what decided.
+fn decided(checks: &[ExplainedCheck], is_authentic: bool, reference: Option<&str>) -> (bool, String) {
     let failed = checks.iter().find(|check| check.verdict == "failed");
-    let accepted = failed.is_none() && told.claims.is_some();
-    let decided_by = match (failed, &told.reference) {
+    let accepted = failed.is_none() && is_authentic;
+    let by = match (failed, reference) {
         (Some(check), _) => format!("{} ({}): {}", check.check, check.rule, check.detail),
         (None, Some(reference)) if accepted => format!("reference value {reference:?}"),
         (None, _) => "authenticity (ATT-14): there is no collateral".to_owned(),
     };
-    let measurement = told.claims.map(|claims| claims.measurement.to_string());
-    Ok(Explained { accepted, decided_by, checks, rules, measurement })
+    (accepted, by)
 }
 
 /// The image that evidence in a file of its own claims to start, against the chain's.

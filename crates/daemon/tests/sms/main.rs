@@ -14,6 +14,7 @@ mod proxy;
 mod replicas;
 #[path = "../../../sms/tests/attacks/request.rs"]
 mod request;
+mod search;
 #[path = "../../../cli/tests/statement/mod.rs"]
 mod statement;
 mod store;

@@ -1,9 +1,17 @@
 //! A real chain with a deal on it, and a real SMS beside it.
-#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "each test binary uses a part")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part"
+)]
+
+mod wire;
 
 use std::path::{Path, PathBuf};
 
-use http::{Method, Request, Response};
 use iexec_attestation::Digest384;
 use iexec_chain::{
     Chain, ChainWriter,
@@ -17,20 +25,22 @@ use iexec_protocol::{
     Address, B256, U256,
     authorization::{TaskRef, WorkerpoolAuthorization, challenge_request_hash},
     call::{
-        Call, CallError,
+        CallError,
         sms::{Attest, GetChallenge, OpenSession, SecretId, SessionOffer, SetSecret},
     },
-    evidence::{Evidence, Tee, image_event, report_data},
-    id::{DealId, Sha256, TaskId},
+    evidence::Evidence,
+    id::{DealId, TaskId},
     key::SigningKey,
     order::{AppOrder, DatasetOrder, Order, RequestOrder, Signed, Unverified, WorkerpoolOrder},
-    session::{EphemeralKey, SealedSession, SecretText},
+    session::{SealedSession, SecretText},
     tag::Tag,
 };
 use iexec_service::{CancellationToken, Client};
-use iexec_simulated_tee::{Platform, Td, measured, pki};
+use iexec_simulated_tee::{measured, pki};
 use iexec_sms::{Config, Sms};
 use tempfile::TempDir;
+
+pub use wire::{Raw, enclave_key, evidence, image, refused};
 
 pub const ENCRYPTED: &str = r#"{"iexec_result_encryption":true}"#;
 
@@ -87,10 +97,6 @@ pub fn client() -> Client {
 
 pub fn enclave() -> Digest384 {
     measured(b"the enclave program").into()
-}
-
-pub fn image() -> Sha256 {
-    Sha256(B256::repeat_byte(0xab))
 }
 
 /// A policy file for simulated enclaves that run [`enclave`], with `more` at its end.
@@ -288,62 +294,4 @@ pub fn authorization(task: &TaskRef, challenge: Address) -> OpenSession {
         WorkerpoolAuthorization::sign(task, worker.address(), challenge, &key(DevAccount::Scheduler)).unwrap();
     let signature = worker.sign_personal(authorization.hash()).unwrap();
     OpenSession { authorization, signature }
-}
-
-/// What the enclave shows on the machine whose keys are in `folder`.
-pub fn evidence(
-    folder: &TempDir,
-    enclave: Digest384,
-    key: &EphemeralKey,
-    task: TaskId,
-    offer: &SessionOffer,
-) -> Evidence {
-    let file = std::fs::read(folder.path().join("pki").join(pki::PLATFORM)).unwrap();
-    let (signer, image) = (Address::repeat_byte(6), image());
-    let data = report_data(key.public(), signer, task, offer.nonce, image);
-    let td = Td::new(enclave.0, data).extend(3, &image_event(image));
-    let quote = Platform::from_json(&file).unwrap().quote(&td);
-    Evidence { tee: Tee::Simulated, key: B256::from(*key.public()), signer, image, quote, certificates: vec![] }
-}
-
-pub fn enclave_key() -> EphemeralKey {
-    EphemeralKey::generate(&mut rand::rng())
-}
-
-/// Any request; the answer as it is.
-pub struct Raw {
-    pub method: Method,
-    pub path: String,
-    pub authorization: Option<String>,
-    pub body: Vec<u8>,
-}
-
-impl Raw {
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), authorization: None, body: Vec::new() }
-    }
-}
-
-impl Call for Raw {
-    type Reply = Response<Vec<u8>>;
-
-    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
-        let mut request = Request::builder().method(self.method.clone()).uri(format!("{base}{}", self.path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        request.body(self.body.clone()).map_err(|error| CallError::Request(error.to_string()))
-    }
-
-    fn reply(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallError> {
-        Ok(response)
-    }
-}
-
-/// Status and words of a refusal.
-pub fn refused<T: std::fmt::Debug>(result: Result<T, CallError>) -> (u16, String) {
-    match result.unwrap_err() {
-        CallError::Refused { status, message } => (status, message),
-        other => panic!("{other}"),
-    }
 }
