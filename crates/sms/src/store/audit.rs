@@ -130,17 +130,18 @@ fn chain(before: &Hash, entry: &str) -> Hash {
     Sha256::new().chain_update(before).chain_update(entry).finalize().into()
 }
 
-/// Appends to the log, in the transaction of what it tells. Replicas wait here for each other: the chain is one.
-pub(super) async fn append(kind: Kind, db: &mut AnyConnection, entries: &[Entry], now: i64) -> Result<(), StoreError> {
+/// Appends to the log, in the transaction of what it tells. Replicas wait here for each other: the chain is one. Tells
+/// the number of the entry before them; 0 if there are none to append.
+pub(super) async fn append(kind: Kind, db: &mut AnyConnection, entries: &[Entry], now: i64) -> Result<i64, StoreError> {
     if entries.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let select = kind.pick(
         "SELECT seq, hash FROM audit_head WHERE id = 1",
         "SELECT seq, hash FROM audit_head WHERE id = 1 FOR UPDATE",
     );
-    let (mut seq, hash): (i64, Vec<u8>) = sqlx::query_as(select).fetch_one(&mut *db).await?;
-    let mut hash = read_hash(&hash)?;
+    let (before, hash): (i64, Vec<u8>) = sqlx::query_as(select).fetch_one(&mut *db).await?;
+    let (mut seq, mut hash) = (before, read_hash(&hash)?);
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {
         seq += 1;
@@ -157,7 +158,7 @@ pub(super) async fn append(kind: Kind, db: &mut AnyConnection, entries: &[Entry]
     }
     let update = "UPDATE audit_head SET seq = $1, hash = $2 WHERE id = 1";
     sqlx::query(update).bind(seq).bind(hash.to_vec()).execute(db).await?;
-    Ok(())
+    Ok(before)
 }
 
 pub(super) async fn insert(db: &mut AnyConnection, rows: &[(i64, String, Hash)]) -> Result<(), StoreError> {

@@ -106,16 +106,18 @@ impl KeyRing {
         if keys.knows(id) { Ok(keys) } else { self.reload(db).await }
     }
 
-    /// The key to seal under, held until the transaction ends: a rotation waits for it (see `rotation.rs`).
-    pub(super) async fn active(&self, kind: Kind, db: &mut AnyConnection) -> Result<(Arc<Keys>, i64), StoreError> {
+    /// The key to seal under, held until the transaction ends: a rotation waits for it (see `rotation.rs`). And the number
+    /// of the audit log's last entry as the transaction begins, which PostgreSQL alone needs (see `secrets/quota.rs`).
+    pub(super) async fn active(&self, kind: Kind, db: &mut AnyConnection) -> Result<(Arc<Keys>, i64, i64), StoreError> {
         let select = kind.pick(
-            "SELECT id FROM data_key WHERE state = 'ACTIVE' AND purpose = 'values'",
-            "SELECT id FROM data_key WHERE state = 'ACTIVE' AND purpose = 'values' FOR SHARE",
+            "SELECT id, 0 FROM data_key WHERE state = 'ACTIVE' AND purpose = 'values'",
+            "SELECT id, (SELECT seq FROM audit_head WHERE audit_head.id = 1)
+             FROM data_key WHERE state = 'ACTIVE' AND purpose = 'values' FOR SHARE",
         );
         // A rotation that we waited for leaves no row to lock: the second look sees its key.
         for _ in 0..3 {
-            if let Some(id) = sqlx::query_scalar(select).fetch_optional(&mut *db).await? {
-                return Ok((self.with(db, id).await?, id));
+            if let Some((id, seq)) = sqlx::query_as(select).fetch_optional(&mut *db).await? {
+                return Ok((self.with(db, id).await?, id, seq));
             }
         }
         Err(StoreError::row(TABLE, &"no data key is active"))

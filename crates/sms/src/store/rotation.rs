@@ -60,7 +60,7 @@ pub(super) async fn begin(kind: Kind, db: &mut AnyConnection) -> Result<Transact
 }
 
 async fn log(kind: Kind, db: &mut AnyConnection, entry: Entry) -> Result<(), StoreError> {
-    audit::append(kind, db, &[entry], stored_time(clock::now())).await
+    audit::append(kind, db, &[entry], stored_time(clock::now())).await.map(drop)
 }
 
 /// The keys, oldest first.

@@ -250,7 +250,7 @@ async fn transact(
     waiting: &mut [Box<dyn Waiting>],
 ) -> Result<(), Failed> {
     let mut transaction = begin(kind, db).await.map_err(Failed::Before)?;
-    let (keys, active) = ring.active(kind, &mut transaction).await.map_err(Failed::Before)?;
+    let (keys, active, begun) = ring.active(kind, &mut transaction).await.map_err(Failed::Before)?;
     let now = stored_time(clock::now());
     let grown = Grown::default();
     let mut batch = Batch { db: &mut transaction, ring, keys, active, now, grown, entries: Vec::new() };
@@ -258,8 +258,8 @@ async fn transact(
         waiting.run(&mut batch).await.map_err(Failed::Before)?;
     }
     let Batch { entries, grown, .. } = batch;
-    audit::append(kind, &mut transaction, &entries, now).await.map_err(Failed::Before)?;
-    grown.check(kind, &mut transaction).await.map_err(Failed::Before)?;
+    let before = audit::append(kind, &mut transaction, &entries, now).await.map_err(Failed::Before)?;
+    grown.check(kind, &mut transaction, before - begun).await.map_err(Failed::Before)?;
     transaction.commit().await.map_err(|error| Failed::Committing(error.into()))
 }
 

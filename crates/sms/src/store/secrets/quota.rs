@@ -1,8 +1,10 @@
 //! An owner's quota (spec SMS-18), exact however many write at once on however many replicas (SMS-26).
 //!
 //! A write counts when it runs. On PostgreSQL others may add in that moment, and neither sees the other. So whoever adds
-//! counts once more at the end of the transaction, behind the lock of the audit log's head, which transactions hold one
-//! by one until their commit. `SQLite` has one writer: what it counts is true.
+//! looks again at the end of the transaction, behind the lock of the audit log's head, which transactions hold one by
+//! one until their commit. Every secret that others kept meanwhile is an entry of the log: an owner who stays below the
+//! quota even if all new entries were its secrets need not be counted again. `SQLite` has one writer: what it counts is
+//! true.
 
 use std::collections::BTreeMap;
 
@@ -82,6 +84,20 @@ struct Most {
     values: u64,
     /// `None` if no row is added: then there may be more than the quota allows, of a time when it was larger.
     rows: Option<u64>,
+    /// Rows and values after this transaction, as far as it sees.
+    owned: (u64, u64),
+}
+
+impl Most {
+    fn admits(&self, (rows, values): (u64, u64)) -> bool {
+        values <= self.values && self.rows.is_none_or(|most| rows <= most)
+    }
+
+    /// Whether it is, even if others added so many meanwhile.
+    fn admits_with(&self, others: u64) -> bool {
+        let (rows, values) = self.owned;
+        self.admits((rows.saturating_add(others), values.saturating_add(others)))
+    }
 }
 
 impl Grown {
@@ -92,25 +108,32 @@ impl Grown {
         if values >= quota.0 || (adds_row && rows >= quota.rows()) {
             return false;
         }
-        let most = self.0.entry(owner).or_insert(Most { values: quota.0, rows: None });
+        let most = self.0.entry(owner).or_insert(Most { values: quota.0, rows: None, owned: (0, 0) });
         if adds_row {
             most.rows = Some(quota.rows());
         }
+        most.owned = (rows + u64::from(adds_row), values + 1);
         true
     }
 
-    /// Counts again, as the last thing before the commit. [`StoreError::Raced`] if others came first: what runs again
-    /// sees them.
-    pub(in crate::store) async fn check(&self, kind: Kind, db: &mut AnyConnection) -> Result<(), StoreError> {
+    /// Counts again, as the last thing before the commit, whom the `others` entries of the log since the transaction began
+    /// could have made too many. [`StoreError::Raced`] if they did: what runs again sees them.
+    pub(in crate::store) async fn check(
+        &self,
+        kind: Kind,
+        db: &mut AnyConnection,
+        others: i64,
+    ) -> Result<(), StoreError> {
         if kind == Kind::Sqlite {
             return Ok(());
         }
-        let owners: Vec<&Address> = self.0.keys().collect();
+        let others = read_version(others);
+        let near = self.0.iter().filter(|(_, most)| !most.admits_with(others));
+        let owners: Vec<&Address> = near.map(|(owner, _)| owner).collect();
         for owners in owners.chunks(OWNERS) {
             for (owner, rows, values) in count(db, owners).await? {
                 let most = Address::try_from(owner.as_slice()).ok().and_then(|owner| self.0.get(&owner));
-                let fits = |most: &Most| values <= most.values && most.rows.is_none_or(|most| rows <= most);
-                if !most.is_some_and(fits) {
+                if !most.is_some_and(|most| most.admits((rows, values))) {
                     return Err(StoreError::Raced { table: TABLE });
                 }
             }

@@ -61,6 +61,22 @@ async fn many_who_write_on_two_replicas_at_once_keep_no_more_than_the_quota() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_is_far_at_first_is_exact_when_it_is_reached() {
+    let Some(rig) = Rig::postgres() else { return };
+    let (one, other) = tokio::join!(Store::open(&rig.at), Store::open(&rig.at));
+    let stores = [Arc::new(one.unwrap().with_quota(300)), Arc::new(other.unwrap().with_quota(300))];
+    let asking = (0..600usize).map(|number| {
+        let store = Arc::clone(&stores[number % 2]);
+        tokio::spawn(async move { try_create(&store, &web2(&format!("{number}")), "v").await })
+    });
+    let mut kept = 0;
+    for asked in asking.collect::<Vec<_>>() {
+        kept += usize::from(asked.await.unwrap().unwrap() == Created::Kept);
+    }
+    assert_eq!((kept, stores[0].count_secrets(owner().address()).await.unwrap()), (300, 300));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn owners_who_write_at_once_do_not_stop_each_other() {
     let Some(rig) = Rig::postgres() else { return };
     let (one, other) = tokio::join!(Store::open(&rig.at), Store::open(&rig.at));
