@@ -1,5 +1,7 @@
 //! The requests, each with the status that it must get and words that must be in the answer.
 
+use iexec_protocol::evidence::MAX_JSON;
+
 /// A request without credentials, or with false ones.
 pub(crate) struct Row {
     /// Whom it goes to.
@@ -140,7 +142,7 @@ pub(crate) const TABLE: &[Row] = &[
         400,
         "that its field cannot have",
     ),
-    row("sms", "POST /tee/sessions/none/evidence", JSON, Many(b' ', 60_000), 413, "too large"),
+    row("sms", "POST /tee/sessions/none/evidence", JSON, Many(b' ', MAX_JSON + 1), 413, "too large"),
     // Storage.
     row("storage", "GET /ipfs/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPbdG", "", NONE, 400, "CID"),
     row("storage", "GET /ipfs/..%2f..%2fstorage.sqlite", "", NONE, 400, "CID"),
