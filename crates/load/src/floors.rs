@@ -7,25 +7,24 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use iexec_attestation::{
-    Collateral, DcapCollateral, DcapPolicy, Policy, References, Register, TcbStatus, TdxReference, TrustAnchors,
-    appraise,
-};
-use iexec_protocol::{
-    Address, B256,
-    evidence::{Evidence, Tee},
-    id::Sha256,
-    key::SigningKey,
-};
+use iexec_protocol::{B256, key::SigningKey};
 
-use crate::report;
+use crate::{quotes::Question, report};
 
 const TIME: Duration = Duration::from_secs(2);
+/// Quotes verified.
+const QUOTES: u64 = 1000;
 
 /// Measures and prints each.
 pub(crate) fn print() -> Result<()> {
     report::floor("secp256k1 signers recovered, one thread", recoveries()?);
-    report::floor("TDX quotes verified (`iexec-attestation`), one thread", verifications()?);
+    let strangers = verifications(&Question::of_strangers(QUOTES)?)?;
+    report::floor(
+        "TDX quotes verified (`iexec-attestation`), each of another platform and vendor, one thread",
+        strangers,
+    );
+    let of_one = verifications(&Question::of_one(QUOTES)?)?;
+    report::floor("TDX quotes verified, all of one platform, one thread", of_one);
     report::floor("4 KiB appended and synced (fdatasync), one after the other", syncs()?);
     Ok(())
 }
@@ -36,22 +35,11 @@ fn recoveries() -> Result<f64> {
     per_second(|| black_box(signature).signer_of_personal(hash).map(drop).context("no signer"))
 }
 
-/// A recorded quote in its time, under Intel's root (vectors/attestation/README.md).
-fn verifications() -> Result<f64> {
-    let quote = include_bytes!("../../../vectors/attestation/dcap/tdx_quote").to_vec();
-    let collateral = include_bytes!("../../../vectors/attestation/dcap/tdx_quote_collateral.json");
-    let collateral = Collateral::Dcap(DcapCollateral::from_json(collateral)?);
-    let reference = TdxReference { name: "any TD".to_owned(), mrtd: Register::Any, rtmr: [Register::Any; 3] };
-    let policy = Policy {
-        tees: vec![Tee::Tdx],
-        references: References { tdx: vec![reference], ..References::default() },
-        dcap: DcapPolicy { statuses: vec![TcbStatus::UpToDate], ..Policy::nothing().dcap },
-        ..Policy::nothing()
-    };
-    let (signer, image, certificates) = (Address::ZERO, Sha256::default(), Vec::new());
-    let evidence = Evidence { tee: Tee::Tdx, key: B256::ZERO, signer, image, quote, certificates };
-    let anchors = TrustAnchors::hardware();
-    per_second(|| Ok(black_box(appraise(&evidence, &collateral, &anchors, &policy, 1_751_000_000)).map(drop)?))
+/// Each once: how many in a second.
+fn verifications(questions: &[Question]) -> Result<f64> {
+    let begun = Instant::now();
+    questions.iter().try_for_each(Question::answer)?;
+    Ok(f64::from(u32::try_from(questions.len())?) / begun.elapsed().as_secs_f64())
 }
 
 fn syncs() -> Result<f64> {

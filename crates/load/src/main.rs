@@ -10,6 +10,7 @@ mod exchange;
 mod fill;
 mod floors;
 mod postgres;
+mod quotes;
 mod report;
 mod requests;
 mod scene;

@@ -1,6 +1,8 @@
 //! The cryptography that `dcap-qvl` verifies with: aws-lc, which TLS uses too, instead of a second provider. Certificates
 //! and signatures are parsed by `dcap-qvl`'s own code.
 
+use std::sync::LazyLock;
+
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, digest};
 use dcap_qvl::{
     config::{Config, CryptoProvider},
@@ -8,6 +10,11 @@ use dcap_qvl::{
     x509::X509CertBackend,
 };
 use rustls_pki_types::SignatureVerificationAlgorithm;
+
+use super::verified::Verified;
+
+/// Of this process.
+static VERIFIED: LazyLock<Verified> = LazyLock::new(Verified::new);
 
 /// Verification by aws-lc.
 pub(crate) struct AwsLc;
@@ -20,7 +27,7 @@ impl Config for AwsLc {
 
 impl CryptoProvider for AwsLc {
     fn sig_algo() -> &'static dyn SignatureVerificationAlgorithm {
-        webpki::aws_lc_rs::ECDSA_P256_SHA256
+        &*VERIFIED
     }
 
     fn sha256(data: &[u8]) -> [u8; 32] {

@@ -5,6 +5,7 @@ mod authentic;
 mod collateral;
 mod crypto;
 mod quote;
+mod verified;
 
 pub use collateral::{DcapCollateral, DcapId, DcapParts, PckCa};
 pub(crate) use quote::DcapQuote;
