@@ -2,7 +2,7 @@
 //! secret value is sealed (`vault.rs`).
 //!
 //! One file per table; nothing here decides who may do what. Reads have connections of their own (`engine.rs`); all
-//! writes go through one task that commits many at once (`writer.rs`).
+//! writes go through tasks that commit many at once (`writer.rs`).
 
 mod audit;
 mod backup;
@@ -60,7 +60,9 @@ pub(crate) const QUOTA: u64 = 1000;
 pub(crate) struct Store {
     engine: Arc<Engine>,
     ring: Arc<KeyRing>,
-    writer: Writer,
+    writer: Arc<Writer>,
+    /// Of challenges and sessions.
+    session_writer: Arc<Writer>,
     refusals: Refusals,
     quota: u64,
 }
@@ -70,8 +72,8 @@ impl Store {
     pub(crate) async fn open(location: &Location) -> anyhow::Result<Self> {
         let (engine, ring) = open(location, true).await?;
         let (engine, ring) = (Arc::new(engine), Arc::new(ring));
-        let writer = Writer::start(&engine, &ring);
-        Ok(Self { engine, ring, writer, refusals: Refusals::default(), quota: QUOTA })
+        let (writer, session_writer) = writer::start(&engine, &ring);
+        Ok(Self { engine, ring, writer, session_writer, refusals: Refusals::default(), quota: QUOTA })
     }
 
     /// The same, with this many secrets per owner.
@@ -86,6 +88,7 @@ impl Store {
             tracing::warn!("refusals since the last minute are not in the audit log: {error}");
         }
         self.writer.close().await;
+        self.session_writer.close().await;
         self.engine.close().await;
     }
 

@@ -109,7 +109,7 @@ impl Store {
     ) -> Result<ChallengeKey, StoreError> {
         match self.challenge(task).await? {
             Some(key) => Ok(key),
-            None => self.writer.write(Challenge { task, fresh: ChallengeKey::of(fresh), deadline }).await,
+            None => self.session_writer.write(Challenge { task, fresh: ChallengeKey::of(fresh), deadline }).await,
         }
     }
 

@@ -86,7 +86,7 @@ impl Write for Release {
 impl Store {
     /// Keeps a new session.
     pub(crate) async fn add_session(&self, pending: &Pending) -> Result<(), StoreError> {
-        self.writer.write(Offered(pending.clone())).await
+        self.session_writer.write(Offered(pending.clone())).await
     }
 
     /// The session of that id.
@@ -110,7 +110,7 @@ impl Store {
     /// audit log before this returns.
     pub(crate) async fn release_session_as(&self, id: &str, entry: Entry) -> Result<bool, StoreError> {
         let entry = entry.with("session", id);
-        self.writer.write(Release { id: id.to_owned(), entry }).await
+        self.session_writer.write(Release { id: id.to_owned(), entry }).await
     }
 }
 

@@ -31,8 +31,8 @@ const BATCH: usize = 256;
 /// How often a write that others came before runs again.
 const RACES: usize = 8;
 
-/// Transactions at a time on PostgreSQL.
-const POSTGRES_WRITERS: usize = 3;
+/// Transactions at a time on PostgreSQL, in which secrets are written.
+const SECRET_WRITERS: usize = 3;
 
 /// Something to be written.
 pub(super) trait Write: Send + Sync + 'static {
@@ -63,8 +63,22 @@ impl Batch<'_> {
     }
 }
 
-/// The way to the tasks that write: one for `SQLite`, which has one lock; more for PostgreSQL, so that some send
-/// statements while another waits for its commit.
+/// A store's writers: of secrets and all else, and of challenges and sessions.
+///
+/// `SQLite` has one lock, so they are one. On PostgreSQL a secret takes some statements, and tasks send theirs while
+/// another waits for its commit. A session takes one: the larger its batch, the shorter the wait.
+pub(super) fn start(engine: &Arc<Engine>, ring: &Arc<KeyRing>) -> (Arc<Writer>, Arc<Writer>) {
+    let writer = |tasks| Arc::new(Writer::start(engine, ring, tasks));
+    match engine.kind {
+        Kind::Sqlite => {
+            let one = writer(1);
+            (Arc::clone(&one), one)
+        }
+        Kind::Postgres => (writer(SECRET_WRITERS), writer(1)),
+    }
+}
+
+/// The way to tasks that write.
 pub(super) struct Writer {
     queue: mpsc::Sender<Box<dyn Waiting>>,
     stop: CancellationToken,
@@ -72,14 +86,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the tasks; they end when the writer is closed or dropped, and everything in its queue is done.
-    pub(super) fn start(engine: &Arc<Engine>, ring: &Arc<KeyRing>) -> Self {
+    /// Starts so many tasks; they end when the writer is closed or dropped, and everything in its queue is done.
+    fn start(engine: &Arc<Engine>, ring: &Arc<KeyRing>, tasks: usize) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(Mutex::new(waiting));
-        let tasks = match engine.kind {
-            Kind::Sqlite => 1,
-            Kind::Postgres => POSTGRES_WRITERS,
-        };
         let stop = CancellationToken::new();
         let task = |_| Task { engine: Arc::clone(engine), ring: Arc::clone(ring), db: None };
         let run = |task: Task| tokio::spawn(task.run(Arc::clone(&waiting), stop.clone()));
