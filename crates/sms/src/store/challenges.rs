@@ -1,17 +1,12 @@
 //! The table of challenge keys: one per task, for as long as the task lives.
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 use iexec_protocol::{Address, B256, Timestamp, id::TaskId, key::SigningKey};
 use sha2::{Digest as _, Sha256};
-use sqlx::AnyConnection;
 use zeroize::Zeroizing;
 
 use super::{
-    Location, Store, StoreError,
-    keys::KeyRing,
-    stored_time,
+    Location, Store, StoreError, stored_time, task_secrets,
     writer::{Batch, Write},
 };
 use crate::vault::Row;
@@ -92,7 +87,7 @@ impl Write for Challenge {
                           ON CONFLICT (task) DO NOTHING";
             let query = sqlx::query(insert).bind(self.task.as_bytes().as_slice()).bind(sealed);
             query.bind(batch.active).bind(stored_time(self.deadline)).execute(&mut *batch.db).await?;
-            let kept = read(batch.db, batch.ring, self.task).await?;
+            let (kept, _) = task_secrets::read(batch.db, batch.ring, self.task, &[]).await?;
             kept.ok_or_else(|| StoreError::row(TABLE, &"the challenge was purged as it was read"))
         })
     }
@@ -120,34 +115,14 @@ impl Store {
 
     /// The task's challenge key.
     pub(crate) async fn challenge(&self, task: TaskId) -> Result<Option<ChallengeKey>, StoreError> {
-        let found = self.engine.read(|db| {
-            let ring = Arc::clone(&self.ring);
-            Box::pin(async move { read(db, &ring, task).await })
-        });
-        found.await
+        Ok(self.task_secrets(task, &[]).await?.0)
     }
-}
-
-async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId) -> Result<Option<ChallengeKey>, StoreError> {
-    let Some((mut sealed, mut id)) = sealed(db, task).await? else { return Ok(None) };
-    if !ring.with(db, id).await?.knows(id) {
-        // It was sealed anew, and its key destroyed, since it was read.
-        let Some(again) = self::sealed(db, task).await? else { return Ok(None) };
-        (sealed, id) = again;
-    }
-    let keys = ring.with(db, id).await?;
-    let plain = keys.open(TABLE, id, &row(task.as_bytes().as_slice()), &sealed)?;
-    ChallengeKey::from_bytes(&plain).map(Some)
 }
 
 /// Address of a store's TEE broker; `None` if no service was ever started as one.
 pub(crate) async fn broker_address(location: &Location) -> anyhow::Result<Option<Address>> {
     let (engine, ring) = super::open(location, false).await?;
     let mut db = engine.connect().await?;
-    Ok(read(&mut db, &ring, broker_row()).await?.map(|key| key.address()))
-}
-
-async fn sealed(db: &mut AnyConnection, task: TaskId) -> Result<Option<(Vec<u8>, i64)>, sqlx::Error> {
-    let select = "SELECT sealed, key_id FROM challenge WHERE task = $1";
-    sqlx::query_as(select).bind(task.as_bytes().as_slice()).fetch_optional(db).await
+    let (key, _) = task_secrets::read(&mut db, &ring, broker_row(), &[]).await?;
+    Ok(key.map(|key| key.address()))
 }

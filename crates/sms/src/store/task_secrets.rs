@@ -36,15 +36,22 @@ impl Store {
     }
 }
 
-async fn read(db: &mut AnyConnection, ring: &KeyRing, task: TaskId, places: &[Place]) -> Result<Found, StoreError> {
+/// The same, on this connection.
+pub(super) async fn read(
+    db: &mut AnyConnection,
+    ring: &KeyRing,
+    task: TaskId,
+    places: &[Place],
+) -> Result<Found, StoreError> {
     let mut rows = select(db, task, places).await?;
     let mut keys = ring.keys();
     if !knows_all(&keys, &rows) {
-        // Another process began a new data key, or destroyed one as these rows were read.
         keys = ring.reload(db).await?;
-        if !knows_all(&keys, &rows) {
-            rows = select(db, task, places).await?;
-        }
+    }
+    if !knows_all(&keys, &rows) {
+        // They were sealed anew, and a key destroyed, since they were read.
+        rows = select(db, task, places).await?;
+        keys = ring.reload(db).await?;
     }
     open(&keys, task, places, rows)
 }
