@@ -66,24 +66,13 @@ impl Drop for Service {
 
 impl Service {
     pub async fn start(config: Config) -> Self {
-        let begun = std::time::Instant::now();
-        let sms = loop {
-            match Sms::start(config.clone()).await {
-                Ok(sms) => break sms,
-                // One that ended before in this process closes its database after its last answer.
-                Err(error) => {
-                    let error = format!("{error:#}");
-                    assert!(error.contains("in use by") && begun.elapsed().as_secs() < 20, "{error}");
-                    tokio::task::yield_now().await;
-                }
-            }
-        };
+        let sms = Sms::start(config).await.unwrap();
         let (origin, stop) = (sms.origin(), CancellationToken::new());
         let done = tokio::spawn(sms.serve(stop.clone()));
         Self { origin, stop, done }
     }
 
-    /// Stops it and returns when it answers nobody any more.
+    /// Stops it and returns when it answers nobody any more, and left its store to others.
     pub async fn end(mut self) {
         self.stop.cancel();
         (&mut self.done).await.unwrap().unwrap();
