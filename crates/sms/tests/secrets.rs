@@ -45,8 +45,11 @@ async fn statuses_and_bodies_are_iexecs() {
     let sms = Service::start(config(NO_CHAIN, &folder)).await;
     let path = web2("n").path();
     let signed = |value: &str| Some(owner().sign_personal(web2("n").challenge(value)).unwrap().to_string());
-    let raw =
-        |method, authorization, body: &[u8]| Raw { method, path: path.clone(), authorization, body: body.to_vec() };
+    let raw = |method, authorization, body: &[u8]| Raw {
+        authorization,
+        body: body.to_vec(),
+        ..Raw::new(method, path.clone())
+    };
     let large = "x".repeat(4097);
     for (case, status, error) in [
         (raw(Method::HEAD, None, b""), 404, ""),

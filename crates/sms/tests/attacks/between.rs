@@ -5,14 +5,14 @@ use iexec_protocol::{Address, call::sms::SecretId, key::SigningKey, session::Ses
 
 use crate::{
     common::{Terms, enclave_key, key},
-    request::{Ask, Sent},
+    request::{Ask, Raw},
     scene::{Errand, Scene, Shown, case, evidence_request},
 };
 
 const MISSING: &str = "422 PRE_COMPUTE_GET_DATASET_SECRET_FAILED";
 
 /// The request as the dataset's owner signs it.
-fn by_owner(ask: &Ask) -> Sent {
+fn by_owner(ask: &Ask) -> Raw {
     let owner: SigningKey = key(DevAccount::Requester(1));
     let header = ask.terms.clone().sign(&ask.subject, ask.chain_id, &owner).unwrap();
     ask.tampered(|sent| sent.authorization = Some(header.to_string()))

@@ -10,7 +10,7 @@ use iexec_protocol::{
 
 use crate::{
     common::{Network, Terms, authorization, config, key},
-    request::{Ask, Sent, answer},
+    request::{Ask, Raw, answer},
     scene::{Scene, case, challenge_request, session_request},
 };
 
@@ -81,7 +81,7 @@ async fn a_secret_of_an_asset_that_was_signed_for_another_chain_is_not_kept() {
     let scene = Scene::set().await;
     let asset = scene.network.dataset().await;
     let id = SecretId::Web3 { asset };
-    let by_owner = |ask: Ask| -> Sent {
+    let by_owner = |ask: Ask| -> Raw {
         let header = ask.terms.clone().sign(&ask.subject, ask.chain_id, &key(DevAccount::Requester(1))).unwrap();
         ask.tampered(|sent| sent.authorization = Some(header.to_string()))
     };

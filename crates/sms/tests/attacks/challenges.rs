@@ -12,7 +12,7 @@ use iexec_protocol::{
 
 use crate::{
     common::{Terms, key},
-    request::Sent,
+    request::Raw,
     scene::{Scene, case, challenge_request, post, session_request},
 };
 
@@ -22,8 +22,8 @@ const MALFORMED: &str = "400 INVALID_AUTHORIZATION";
 const INACTIVE: &str = "409 EXECUTION_NOT_AUTHORIZED_TASK_NOT_ACTIVE";
 const NO_TEE: &str = "422 EXECUTION_NOT_AUTHORIZED_NO_MATCH_ONCHAIN_TYPE";
 
-fn signed(request: &Sent, authorization: impl Into<String>) -> Sent {
-    Sent { authorization: Some(authorization.into()), ..request.clone() }
+fn signed(request: &Raw, authorization: impl Into<String>) -> Raw {
+    Raw { authorization: Some(authorization.into()), ..request.clone() }
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn a_challenge_is_told_to_nobody_but_the_owner_of_the_deals_workerpool() {
     let of_session = errand.open();
     scene
         .refuses(vec![
-            case("no signature", Sent { authorization: None, ..sound.clone() }, UNSIGNED, "is missing"),
+            case("no signature", Raw { authorization: None, ..sound.clone() }, UNSIGNED, "is missing"),
             case("an empty signature", signed(&sound, ""), UNSIGNED, "header Authorization"),
             case("a signature of 64 bytes", signed(&sound, &text[..130]), UNSIGNED, "header Authorization"),
             case("a signature of 66 bytes", signed(&sound, format!("{text}00")), UNSIGNED, "header Authorization"),
@@ -101,7 +101,7 @@ async fn there_is_no_challenge_for_what_is_no_active_task_of_a_tee_deal() {
     scene.network.writer(DevAccount::Scheduler).claim(ended.task.id).await.unwrap();
     let path = |text: &str| {
         let text = format!("/tee/challenges/{text}");
-        Sent { path: text, ..by_owner(ended.task.id) }
+        Raw { path: text, ..by_owner(ended.task.id) }
     };
     let digits = "11".repeat(32);
     scene
@@ -138,7 +138,7 @@ async fn methods_and_paths_beside_the_documented_ones_reach_nothing() {
     for (name, request) in [("challenge", &challenge), ("session", &session), ("evidence", &evidence)] {
         for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::PATCH, Method::TRACE] {
             let title = format!("{method} of a {name}");
-            cases.push(case(title, Sent { method, ..request.clone() }, "405", ""));
+            cases.push(case(title, Raw { method, ..request.clone() }, "405", ""));
         }
         for (what, path) in [
             ("in the second API", format!("/v2{}", request.path)),
@@ -149,10 +149,10 @@ async fn methods_and_paths_beside_the_documented_ones_reach_nothing() {
             ("with an encoded slash", request.path.replacen("tee/", "tee%2f", 1)),
             ("under secrets", format!("/secrets{}", request.path)),
         ] {
-            cases.push(case(format!("{name} {what}"), Sent { path, ..request.clone() }, "404", ""));
+            cases.push(case(format!("{name} {what}"), Raw { path, ..request.clone() }, "404", ""));
         }
     }
-    let at = |method, path: &str| Sent { method, ..post(path, None, "") };
+    let at = |method, path: &str| Raw { method, ..post(path, None, "") };
     let session_path = format!("/tee/sessions/{}", errand.offer.session_id);
     cases.extend([
         case("the list of sessions", at(Method::GET, "/tee/sessions"), "405", ""),

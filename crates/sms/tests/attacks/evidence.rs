@@ -15,7 +15,7 @@ use sqlx::Connection as _;
 
 use crate::{
     common::{Service, config, enclave, enclave_key, image, key},
-    request::{Ask, Sent},
+    request::{Ask, Raw},
     scene::{Case, Errand, Scene, Shown, case, evidence_request, platform, rewritten},
 };
 
@@ -277,7 +277,7 @@ async fn evidence_that_is_malformed_or_oversized_is_refused_by_its_field() {
     let errand = scene.errand().await;
     let evidence = Shown::of(&errand, &enclave_key()).by(&scene.platform());
     let sound = evidence_request(&errand.offer.session_id, &evidence);
-    let body = |body: Vec<u8>| Sent { body, ..sound.clone() };
+    let body = |body: Vec<u8>| Raw { body, ..sound.clone() };
     let mut cases = Vec::new();
     for field in ["tee", "key", "signer", "image", "quote"] {
         let without = rewritten(&sound, |json| drop(json.as_object_mut().unwrap().remove(field)));

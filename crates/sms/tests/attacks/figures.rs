@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{authorization, enclave_key, image, key},
-    request::Sent,
+    request::Raw,
     scene::{Errand, Scene, Shown, challenge_request, evidence_request, post, session_request},
 };
 
@@ -100,7 +100,7 @@ fn refused(scene: &Scene, errand: &Errand) -> Vec<(Evidence, &'static str)> {
 
 /// Lines of `/metrics` of the families above, without their help.
 async fn numbers(scene: &Scene) -> Vec<String> {
-    let request = Sent { method: Method::GET, ..post("/metrics", None, "") };
+    let request = Raw { method: Method::GET, ..post("/metrics", None, "") };
     let answer = scene.network.client.send(&scene.sms.origin, &request).await.unwrap();
     let text = String::from_utf8(answer.into_body()).unwrap();
     let is_ours = |line: &&str| FAMILIES.iter().any(|family| line.starts_with(&format!("{family}{{")));
@@ -133,7 +133,7 @@ async fn a_known_series_of_requests_gives_these_numbers_and_these_entries() {
     let scene = Scene::set().await;
     let errand = scene.errand().await;
     let session = errand.offer.session_id.as_str();
-    let said = async |request: &Sent| scene.answer(request).await.0;
+    let said = async |request: &Raw| scene.answer(request).await.0;
     let foreign = challenge_request(errand.task.id, DevAccount::Requester(0));
     assert_eq!(said(&foreign).await, "401 EXECUTION_NOT_AUTHORIZED_INVALID_SIGNATURE");
     let mut unsigned = authorization(&errand.task, errand.challenge);

@@ -1,11 +1,11 @@
 //! Signed requests of the second API, and what an attacker makes of them.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use http::{Method, Request, Response};
+use http::Method;
 use iexec_chain::devnet;
 use iexec_protocol::{
     Address, B256,
-    call::{Call, CallError, sms::SecretId},
+    call::sms::SecretId,
     key::SigningKey,
     secret::SecretKind,
     secret_request::{RequestHeader, Subject, Terms, Verb},
@@ -13,6 +13,8 @@ use iexec_protocol::{
 use iexec_service::{Client, clock};
 
 use crate::common::Service;
+
+pub use crate::common::Raw;
 
 pub fn key(byte: u8) -> SigningKey {
     SigningKey::from_bytes(&[byte; 32]).unwrap()
@@ -31,37 +33,8 @@ pub fn requester(name: &str) -> SecretId {
     SecretId::Requester { requester: owner().address(), key: name.into() }
 }
 
-/// A request as it goes over the wire.
-#[derive(Clone)]
-pub struct Sent {
-    pub method: Method,
-    pub path: String,
-    pub authorization: Option<String>,
-    pub media_type: Option<&'static str>,
-    pub body: Vec<u8>,
-}
-
-impl Call for Sent {
-    type Reply = Response<Vec<u8>>;
-
-    fn request(&self, base: &str) -> Result<Request<Vec<u8>>, CallError> {
-        let mut request = Request::builder().method(self.method.clone()).uri(format!("{base}{}", self.path));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        if let Some(media_type) = self.media_type {
-            request = request.header("content-type", media_type);
-        }
-        request.body(self.body.clone()).map_err(|error| CallError::Request(error.to_string()))
-    }
-
-    fn reply(&self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, CallError> {
-        Ok(response)
-    }
-}
-
 /// Status and cause of an answer, as `409 nonce-used`; the status alone if it is a success.
-pub async fn answer(client: &Client, sms: &Service, request: &Sent) -> String {
+pub async fn answer(client: &Client, sms: &Service, request: &Raw) -> String {
     let answer = client.send(&sms.origin, request).await.unwrap();
     let status = answer.status().as_u16();
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
@@ -114,7 +87,7 @@ impl Ask {
         self.terms.clone().sign(&self.subject, self.chain_id, &key(self.key)).unwrap()
     }
 
-    pub fn sent(&self) -> Sent {
+    pub fn sent(&self) -> Raw {
         let method = match self.subject.verb {
             Verb::Put => Method::PUT,
             Verb::Delete => Method::DELETE,
@@ -122,25 +95,25 @@ impl Ask {
         };
         let body = self.value.clone().unwrap_or_default().into_bytes();
         let authorization = Some(self.header().to_string());
-        Sent { method, path: self.path.clone(), authorization, media_type: Some("text/plain"), body }
+        Raw { method, path: self.path.clone(), authorization, media_type: Some("text/plain"), body }
     }
 
     /// Signed, then changed on the way.
-    pub fn tampered(&self, change: impl FnOnce(&mut Sent)) -> Sent {
+    pub fn tampered(&self, change: impl FnOnce(&mut Raw)) -> Raw {
         let mut sent = self.sent();
         change(&mut sent);
         sent
     }
 
     /// Signed, then the header's terms rewritten.
-    pub fn rewritten(&self, change: impl FnOnce(&mut RequestHeader)) -> Sent {
+    pub fn rewritten(&self, change: impl FnOnce(&mut RequestHeader)) -> Raw {
         let mut header = self.header();
         change(&mut header);
         self.tampered(|sent| sent.authorization = Some(header.to_string()))
     }
 
     /// Signed, then the header's JSON rewritten.
-    pub fn json(&self, change: impl FnOnce(&mut serde_json::Value)) -> Sent {
+    pub fn json(&self, change: impl FnOnce(&mut serde_json::Value)) -> Raw {
         let text = self.header().to_string();
         let mut json = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&text["iexec ".len()..]).unwrap()).unwrap();
         change(&mut json);

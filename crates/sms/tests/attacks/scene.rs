@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{
     common::{Network, Service, Terms, authorization, config, enclave, image, key},
-    request::Sent,
+    request::Raw,
 };
 
 /// Network, SMS, and the beneficiary's key in it.
@@ -35,41 +35,41 @@ pub struct Errand {
 /// A request that must be refused: its name, the status with iExec's name for the cause, and words of the sentence.
 pub struct Case {
     name: String,
-    request: Sent,
+    request: Raw,
     expected: &'static str,
     words: String,
 }
 
-pub fn case(name: impl Into<String>, request: Sent, expected: &'static str, words: impl Into<String>) -> Case {
+pub fn case(name: impl Into<String>, request: Raw, expected: &'static str, words: impl Into<String>) -> Case {
     Case { name: name.into(), request, expected, words: words.into() }
 }
 
-pub fn post(path: impl Into<String>, authorization: Option<String>, body: impl Into<Vec<u8>>) -> Sent {
-    Sent { method: Method::POST, path: path.into(), authorization, media_type: None, body: body.into() }
+pub fn post(path: impl Into<String>, authorization: Option<String>, body: impl Into<Vec<u8>>) -> Raw {
+    Raw { method: Method::POST, path: path.into(), authorization, media_type: None, body: body.into() }
 }
 
 /// The request for a task's challenge, signed by somebody.
-pub fn challenge_request(task: TaskId, by: DevAccount) -> Sent {
+pub fn challenge_request(task: TaskId, by: DevAccount) -> Raw {
     let signature = key(by).sign_personal(challenge_request_hash(task)).unwrap();
     post(format!("/tee/challenges/{task}"), Some(signature.to_string()), "")
 }
 
 /// The request for a session.
-pub fn session_request(open: &OpenSession) -> Sent {
+pub fn session_request(open: &OpenSession) -> Raw {
     let body = serde_json::to_vec(&open.authorization).unwrap();
     post("/tee/sessions", Some(open.signature.to_string()), body)
 }
 
 /// The request that shows evidence for a session.
-pub fn evidence_request(session: &str, evidence: &Evidence) -> Sent {
+pub fn evidence_request(session: &str, evidence: &Evidence) -> Raw {
     post(format!("/tee/sessions/{session}/evidence"), None, serde_json::to_vec(evidence).unwrap())
 }
 
 /// The same request with its JSON changed.
-pub fn rewritten(request: &Sent, change: impl FnOnce(&mut serde_json::Value)) -> Sent {
+pub fn rewritten(request: &Raw, change: impl FnOnce(&mut serde_json::Value)) -> Raw {
     let mut json = serde_json::from_slice(&request.body).unwrap();
     change(&mut json);
-    Sent { body: serde_json::to_vec(&json).unwrap(), ..request.clone() }
+    Raw { body: serde_json::to_vec(&json).unwrap(), ..request.clone() }
 }
 
 impl Scene {
@@ -114,7 +114,7 @@ impl Scene {
     }
 
     /// Status and iExec's name of an answer, and its sentence.
-    pub async fn answer(&self, request: &Sent) -> (String, String) {
+    pub async fn answer(&self, request: &Raw) -> (String, String) {
         let answer = self.network.client.send(&self.sms.origin, request).await.unwrap();
         let status = answer.status().as_u16();
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
@@ -138,7 +138,7 @@ impl Scene {
     pub async fn pass(&self, seconds: u64) {
         for (method, params) in [("evm_increaseTime", vec![seconds]), ("evm_mine", vec![])] {
             let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-            let request = Sent { media_type: Some("application/json"), ..post("/", None, body) };
+            let request = Raw { media_type: Some("application/json"), ..post("/", None, body) };
             let answer = self.network.client.send(&self.network.anvil.url(), &request).await.unwrap();
             assert_eq!(answer.status().as_u16(), 200);
         }

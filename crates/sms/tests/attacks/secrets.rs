@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{
     common::{Service, client, config},
-    request::{Ask, Sent, answer, key, owner, requester, web2},
+    request::{Ask, Raw, answer, key, owner, requester, web2},
 };
 
 /// Nobody listens there: none of these may ask the chain.
@@ -28,12 +28,12 @@ impl Stage {
         Self { sms: Service::start(config(NO_CHAIN, &folder)).await, client: client(), folder }
     }
 
-    async fn answer(&self, request: &Sent) -> String {
+    async fn answer(&self, request: &Raw) -> String {
         answer(&self.client, &self.sms, request).await
     }
 
     /// Sends what must succeed.
-    async fn done(&self, ask: Ask) -> Sent {
+    async fn done(&self, ask: Ask) -> Raw {
         let sent = ask.sent();
         let answer = self.answer(&sent).await;
         assert!(answer.starts_with("20"), "{answer}");
@@ -44,7 +44,7 @@ impl Stage {
         Ask::put(&self.sms, id, value, version)
     }
 
-    async fn refuses(&self, cases: Vec<(&str, Sent, &str)>) {
+    async fn refuses(&self, cases: Vec<(&str, Raw, &str)>) {
         for (name, request, cause) in cases {
             assert_eq!(self.answer(&request).await, cause, "{name}");
         }
@@ -239,7 +239,7 @@ async fn deleting_and_creating_brings_no_older_version_back() {
     stage.done(Ask::delete(sms, &id, 1)).await;
     let v1 = |method, value: &str| {
         let signature = owner().sign_personal(id.challenge(value)).unwrap().to_string();
-        Sent { method, path: id.path(), authorization: Some(signature), media_type: None, body: value.into() }
+        Raw { method, path: id.path(), authorization: Some(signature), media_type: None, body: value.into() }
     };
     stage
         .refuses(vec![
@@ -322,7 +322,7 @@ async fn of_many_at_once_exactly_one_wins() {
     let stage = Arc::new(Stage::set().await);
     let id = web2("raced");
     stage.done(stage.put(&id, "one", 1)).await;
-    let race = async |requests: Vec<Sent>| {
+    let race = async |requests: Vec<Raw>| {
         let sending = requests.into_iter().map(|request| {
             let stage = Arc::clone(&stage);
             tokio::spawn(async move { stage.answer(&request).await })
@@ -359,7 +359,7 @@ async fn an_owner_has_so_many_secrets_and_so_many_turns() {
     stage.done(stage.put(&requester("b"), "v", 1)).await;
     let third = web2("c");
     let by_v1 = owner().sign_personal(third.challenge("v")).unwrap().to_string();
-    let by_v1 = Sent {
+    let by_v1 = Raw {
         method: Method::POST,
         path: third.path(),
         authorization: Some(by_v1),

@@ -5,11 +5,11 @@ use iexec_protocol::{Address, call::sms::SecretId};
 
 use crate::{
     common::{Network, Service, config, key},
-    request::{Ask, Sent, answer},
+    request::{Ask, Raw, answer},
 };
 
 /// The same with the signature of another account.
-fn by(ask: &Ask, account: DevAccount) -> Sent {
+fn by(ask: &Ask, account: DevAccount) -> Raw {
     let header = ask.terms.clone().sign(&ask.subject, ask.chain_id, &key(account)).unwrap();
     ask.tampered(|sent| sent.authorization = Some(header.to_string()))
 }

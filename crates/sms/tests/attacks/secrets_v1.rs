@@ -5,16 +5,16 @@ use iexec_protocol::call::sms::SecretId;
 
 use crate::{
     common::{Service, client, config},
-    request::{Sent, answer, key, owner, requester, web2},
+    request::{Raw, answer, key, owner, requester, web2},
 };
 
-fn signed(method: Method, id: &SecretId, value: &str) -> Sent {
+fn signed(method: Method, id: &SecretId, value: &str) -> Raw {
     let signature = owner().sign_personal(id.challenge(value)).unwrap().to_string();
-    Sent { method, path: id.path(), authorization: Some(signature), media_type: None, body: value.into() }
+    Raw { method, path: id.path(), authorization: Some(signature), media_type: None, body: value.into() }
 }
 
-fn of(id: &SecretId, sent: &Sent) -> Sent {
-    Sent { path: id.path(), ..sent.clone() }
+fn of(id: &SecretId, sent: &Raw) -> Raw {
+    Raw { path: id.path(), ..sent.clone() }
 }
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn a_signature_that_was_used_serves_no_other_kind_and_brings_nothing_back(
         ("the same again", of_web2.clone(), "409 Secret already exists"),
         ("of another owner", of(&mallory, &of_web2), "401 Invalid authorization"),
         ("of another name", of(&web2("Other"), &of_web2), "401 Invalid authorization"),
-        ("of another value", Sent { body: b"two".to_vec(), ..of_web2.clone() }, "401 Invalid authorization"),
+        ("of another value", Raw { body: b"two".to_vec(), ..of_web2.clone() }, "401 Invalid authorization"),
         ("rotated", signed(put.clone(), &web2("Name"), "two"), "204"),
         ("rotated back", signed(put.clone(), &web2("Name"), "one"), "409 Secret value was replaced before"),
         (
@@ -43,11 +43,11 @@ async fn a_signature_that_was_used_serves_no_other_kind_and_brings_nothing_back(
         ),
         (
             "a signature cut short",
-            Sent { authorization: Some("0x1234".into()), ..of_web2.clone() },
+            Raw { authorization: Some("0x1234".into()), ..of_web2.clone() },
             "401 Invalid authorization",
         ),
-        ("no signature", Sent { authorization: None, ..of_web2.clone() }, "401 Invalid authorization"),
-        ("a storage token", Sent { path: "/secrets/storage".into(), ..of_web2.clone() }, "404"),
+        ("no signature", Raw { authorization: None, ..of_web2.clone() }, "401 Invalid authorization"),
+        ("a storage token", Raw { path: "/secrets/storage".into(), ..of_web2.clone() }, "404"),
         ("another value of the other kind", signed(post, &requester("Name"), "three"), "204"),
     ] {
         assert_eq!(answer(&client, &sms, &request).await, cause, "{name}");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     common::{Terms, authorization, key},
-    request::Sent,
+    request::Raw,
     scene::{Scene, case, post, rewritten, session_request},
 };
 
@@ -39,7 +39,7 @@ async fn a_session_is_offered_to_no_worker_but_the_one_that_the_deals_workerpool
     let (task, challenge) = (&errand.task, errand.challenge);
     let sound = errand.open();
     let request = session_request(&sound);
-    let header = |text: &str| Sent { authorization: Some(text.to_owned()), ..request.clone() };
+    let header = |text: &str| Raw { authorization: Some(text.to_owned()), ..request.clone() };
     let of = |open: OpenSession| session_request(&open);
     let changed = |change: &dyn Fn(&mut OpenSession)| {
         let mut open = authorization(task, challenge);
@@ -55,7 +55,7 @@ async fn a_session_is_offered_to_no_worker_but_the_one_that_the_deals_workerpool
     let unset = TaskRef { id: TaskId(B256::repeat_byte(7)), ..*task };
     scene
         .refuses(vec![
-            case("no signature", Sent { authorization: None, ..request.clone() }, UNSIGNED, "is missing"),
+            case("no signature", Raw { authorization: None, ..request.clone() }, UNSIGNED, "is missing"),
             case("an empty signature", header(""), UNSIGNED, "header Authorization"),
             case("a signature cut short", header(&text[..100]), UNSIGNED, "header Authorization"),
             case("a signature of zeros", changed(&|open| open.signature = zero), UNSIGNED, "of nobody"),
@@ -196,7 +196,7 @@ async fn an_authorization_that_is_malformed_or_oversized_is_refused_before_the_c
     let scene = Scene::set().await;
     let errand = scene.errand().await;
     let sound = session_request(&errand.open());
-    let body = |body: Vec<u8>| Sent { body, ..sound.clone() };
+    let body = |body: Vec<u8>| Raw { body, ..sound.clone() };
     let mut cases = Vec::new();
     let fields = ["chainTaskId", "dealId", "taskIndex", "workerWallet", "enclaveChallenge", "signature"];
     for field in fields {

@@ -37,16 +37,18 @@ pub fn enclave_key() -> EphemeralKey {
 }
 
 /// Any request; the answer as it is.
+#[derive(Clone)]
 pub struct Raw {
     pub method: Method,
     pub path: String,
     pub authorization: Option<String>,
+    pub media_type: Option<&'static str>,
     pub body: Vec<u8>,
 }
 
 impl Raw {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), authorization: None, body: Vec::new() }
+        Self { method, path: path.into(), authorization: None, media_type: None, body: Vec::new() }
     }
 }
 
@@ -57,6 +59,9 @@ impl Call for Raw {
         let mut request = Request::builder().method(self.method.clone()).uri(format!("{base}{}", self.path));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
+        }
+        if let Some(media_type) = self.media_type {
+            request = request.header("content-type", media_type);
         }
         request.body(self.body.clone()).map_err(|error| CallError::Request(error.to_string()))
     }
