@@ -128,7 +128,7 @@ impl Scene {
     async fn pass_on_chain(&self, seconds: u64) {
         for (method, params) in [("evm_increaseTime", vec![seconds]), ("evm_mine", vec![])] {
             let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
-            let request = crate::request::Sent {
+            let request = crate::request::Raw {
                 method: Method::POST,
                 path: "/".into(),
                 authorization: None,

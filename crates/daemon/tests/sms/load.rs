@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::{
     common::{Service, key},
-    request::{Ask, Sent},
+    request::{Ask, Raw},
 };
 
 /// Clients, and so secrets.
@@ -43,7 +43,7 @@ pub fn secret(number: usize) -> SecretId {
 }
 
 /// The request, signed by somebody.
-pub fn signed(ask: &Ask, by: &SigningKey) -> Sent {
+pub fn signed(ask: &Ask, by: &SigningKey) -> Raw {
     let header = ask.terms.clone().sign(&ask.subject, ask.chain_id, by).unwrap();
     ask.tampered(|sent| sent.authorization = Some(header.to_string()))
 }

@@ -20,7 +20,7 @@ use crate::{
     common::{Network, Terms, authorization, enclave, enclave_key, evidence, key, set},
     load::signed,
     process::{Sms, private, tool},
-    request::{Ask, Sent},
+    request::{Ask, Raw},
     search::Search,
     store::{PASSWORD, Postgres},
 };
@@ -47,7 +47,7 @@ impl Stage {
     }
 
     /// Sends it; the answer is shown.
-    async fn send(&mut self, sms: &Sms, name: &str, request: &Sent) -> u16 {
+    async fn send(&mut self, sms: &Sms, name: &str, request: &Raw) -> u16 {
         let answer = self.network.client.send(&sms.service.origin, request).await.unwrap();
         let head = format!("{:?}", answer.headers());
         self.search.show(format!("the head of the answer to {name}"), head);
@@ -102,7 +102,7 @@ impl Stage {
             ),
         ];
         let path = format!("/tee/sessions/{}/evidence", offer.session_id);
-        let request = |evidence: &Evidence| Sent {
+        let request = |evidence: &Evidence| Raw {
             method: Method::POST,
             path: path.clone(),
             authorization: None,
@@ -133,7 +133,7 @@ impl Stage {
         let ask = |version| Ask::put(&sms.service, &id("planted"), &value, version);
         let sound = signed(&ask(2), &owner);
         let v1 = set(&id("other"), &value, &key(DevAccount::Worker(1)), false);
-        let post = |path: &str, body: &str| Sent {
+        let post = |path: &str, body: &str| Raw {
             method: Method::POST,
             path: path.to_owned(),
             authorization: Some(v1.signature.to_string()),
@@ -148,10 +148,10 @@ impl Stage {
             ("an expired request", signed(&ask(2).with(|ask| ask.terms.deadline = 1), &owner), 401),
             ("another audience", signed(&ask(2).with(|ask| ask.terms.audience = "https://a".into()), &owner), 401),
             ("a large value", signed(&Ask::put(&sms.service, &id("planted"), &value.repeat(200), 2), &owner), 413),
-            ("JSON", Sent { media_type: Some("application/json"), ..sound.clone() }, 415),
-            ("no header", Sent { authorization: None, ..sound.clone() }, 401),
-            ("the secret as header", Sent { authorization: Some(value.clone()), ..sound.clone() }, 401),
-            ("the secret with another method", Sent { method: Method::DELETE, ..sound.clone() }, 401),
+            ("JSON", Raw { media_type: Some("application/json"), ..sound.clone() }, 415),
+            ("no header", Raw { authorization: None, ..sound.clone() }, 401),
+            ("the secret as header", Raw { authorization: Some(value.clone()), ..sound.clone() }, 401),
+            ("the secret with another method", Raw { method: Method::DELETE, ..sound.clone() }, 401),
             ("a foreign signature of iExec's API", post(&id("other").path(), &value), 401),
             ("the secret as authorization", post("/tee/sessions", &json), 400),
             ("the secret as a text", post("/tee/sessions", &format!("\"{value}\"")), 400),
@@ -165,7 +165,7 @@ impl Stage {
     async fn watch(&mut self, sms: &Sms) {
         for path in ["/metrics", "/health/ready", "/version", "/tee/framework"] {
             let request =
-                Sent { method: Method::GET, path: path.into(), authorization: None, media_type: None, body: vec![] };
+                Raw { method: Method::GET, path: path.into(), authorization: None, media_type: None, body: vec![] };
             assert_eq!(self.send(sms, path, &request).await, 200);
         }
         let owner = key(DevAccount::Requester(0));
